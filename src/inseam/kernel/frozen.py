@@ -1,0 +1,46 @@
+"""Immutable records: canonical form, and a fingerprint of meaning that leaves metadata out."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Mapping
+from enum import Enum
+from typing import Any
+
+METADATA: Mapping[str, Any] = {"meaning": False}
+"""Give a dataclass field this ``metadata`` when changing it changes no value: descriptions, owners, places."""
+
+
+def canonical(value: Any) -> Any:
+    """``value`` as JSON data in which equal meanings are equal texts.
+
+    A record becomes ``{"": class name, field: ...}`` without its metadata fields. An object may give its own form by a
+    ``__canonical__()`` method: a reference gives its name, a function the digest of its source.
+    """
+    own = getattr(value, "__canonical__", None)
+    if own is not None and not isinstance(value, type):
+        return canonical(own())
+    if isinstance(value, Enum):
+        return value.value
+    if value is None or isinstance(value, bool | int | str):
+        return value
+    if isinstance(value, float):
+        return {"": "float", "hex": value.hex()}
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        kept = (f for f in dataclasses.fields(value) if f.metadata.get("meaning", True))
+        return {"": type(value).__name__} | {f.name: canonical(getattr(value, f.name)) for f in kept}
+    if isinstance(value, Mapping):
+        return {str(key): canonical(item) for key, item in sorted(value.items(), key=lambda kv: str(kv[0]))}
+    if isinstance(value, tuple | list):
+        return [canonical(item) for item in value]
+    if isinstance(value, frozenset | set):
+        return sorted((canonical(item) for item in value), key=json.dumps)
+    raise TypeError(f"{type(value).__name__} has no canonical form")
+
+
+def fingerprint(value: Any) -> str:
+    """Sixteen bytes of SHA-256 over the canonical form, as 32 hex digits: equal meaning, equal fingerprint."""
+    text = json.dumps(canonical(value), sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:32]

@@ -1,0 +1,78 @@
+"""The aggregates: what each takes and gives. One table, read by the checker, every engine and the oracle's tests."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from inseam.kernel.types import DataType
+
+
+class AggregateKind(StrEnum):
+    """NULL cells are ignored by all but `FIRST` and `LAST`, which take the cell of the row they name, NULL or not."""
+
+    COUNT = "count"
+    SUM = "sum"
+    MEAN = "mean"
+    MIN = "min"
+    MAX = "max"
+    STD = "std"
+    FIRST = "first"
+    LAST = "last"
+    DISTINCT = "distinct"
+    QUANTILE = "quantile"
+
+
+_NUMBERS = (DataType.INT64, DataType.FLOAT64)
+_ORDERED = (*_NUMBERS, DataType.STRING, DataType.TIMESTAMP, DataType.DATE)
+
+
+@dataclass(frozen=True, slots=True)
+class Algebra:
+    """What one kind accepts and yields. ``result`` None: the type of its column."""
+
+    accepts: tuple[DataType, ...]
+    result: DataType | None
+    empty: int | None
+    """The value over no row: 0 for counts, NULL for the rest."""
+    needs_column: bool = True
+
+
+ALGEBRA: dict[AggregateKind, Algebra] = {
+    AggregateKind.COUNT: Algebra(tuple(DataType), DataType.INT64, 0, needs_column=False),
+    AggregateKind.SUM: Algebra(_NUMBERS, None, None),
+    AggregateKind.MEAN: Algebra((*_NUMBERS, DataType.BOOL), DataType.FLOAT64, None),
+    AggregateKind.MIN: Algebra(_ORDERED, None, None),
+    AggregateKind.MAX: Algebra(_ORDERED, None, None),
+    AggregateKind.STD: Algebra(_NUMBERS, DataType.FLOAT64, None),
+    AggregateKind.FIRST: Algebra(tuple(DataType), None, None),
+    AggregateKind.LAST: Algebra(tuple(DataType), None, None),
+    AggregateKind.DISTINCT: Algebra(tuple(DataType), DataType.INT64, 0),
+    AggregateKind.QUANTILE: Algebra(_NUMBERS, DataType.FLOAT64, None),
+}
+
+
+def result_type(kind: AggregateKind, column: DataType | None) -> DataType:
+    """The type of the aggregate's value. ``std`` is the sample standard deviation (n - 1), NULL for one value.
+
+    Exact quantiles interpolate linearly between order statistics (Hyndman and Fan, type 7).
+    """
+    fixed = ALGEBRA[kind].result
+    if fixed is not None:
+        return fixed
+    if column is None:
+        raise ValueError(f"{kind} needs a column")
+    return column
+
+
+@dataclass(frozen=True, slots=True)
+class AggregateSpec:
+    """One feature: an aggregate of a column over a window. ``over`` is microseconds, None since the beginning."""
+
+    name: str
+    kind: AggregateKind
+    type: DataType
+    column: str | None = None
+    over: int | None = None
+    where: str | None = None
+    quantile: float | None = None

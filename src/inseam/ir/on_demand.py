@@ -27,6 +27,7 @@ class OnDemandSpec:
     function: FunctionRef
     features: tuple[Field, ...]
     inputs: tuple[Field, ...]
+    takes_event_time: bool = False
 
     @property
     def parameters(self) -> tuple[Field, ...]:
@@ -42,6 +43,8 @@ def call(spec: OnDemandSpec, function: Callable[..., Any], columns: Mapping[str,
     import numpy as np
 
     arguments = {field.name: columns[field.name] for field in spec.parameters}
+    if spec.takes_event_time:
+        arguments[EVENT_TIME] = columns[EVENT_TIME]
     rows = len(columns[EVENT_TIME])
     with np.errstate(all="ignore"):
         result = np.asarray(function(**arguments))

@@ -1,0 +1,72 @@
+"""What a source promises of its rows, and how its files are to be read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from inseam.kernel.frozen import METADATA
+from inseam.kernel.types import Schema
+
+
+class Severity(StrEnum):
+    ERROR = "error"
+    """A row that breaks the check goes to quarantine; a load that breaks it is refused whole."""
+    WARN = "warn"
+
+
+class CheckKind(StrEnum):
+    EXPRESSION = "expression"
+    NOT_NULL = "not_null"
+    UNIQUE = "unique"
+    ONE_OF = "one_of"
+    BETWEEN = "between"
+    FRESH = "fresh"
+    ROW_COUNT = "row_count"
+
+    @property
+    def is_of_load(self) -> bool:
+        """Judged once for a whole load, not row by row."""
+        return self in (CheckKind.FRESH, CheckKind.ROW_COUNT)
+
+
+@dataclass(frozen=True, slots=True)
+class CheckSpec:
+    """``expression``: SQL over the row, true or NULL passes. Others use ``columns`` and ``arguments``.
+
+    ``one_of``: the allowed values; ``between``: (low, high), either may be None; ``fresh``: the greatest age of the
+    newest row in microseconds; ``row_count``: (least, most) rows of a load, either may be None.
+    """
+
+    name: str
+    kind: CheckKind
+    severity: Severity
+    expression: str | None = None
+    columns: tuple[str, ...] = ()
+    arguments: tuple[Any, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SourceSpec:
+    """A source as ingestion needs it. Paths are absolute; ``schema`` None means: infer at the first load, then hold."""
+
+    name: str
+    timestamp: str
+    location: str | None = field(default=None, metadata=METADATA)
+    format: str | None = None
+    database: str | None = field(default=None, metadata=METADATA)
+    """A database URL, or ``env:NAME`` for one that the environment holds."""
+    query: str | None = None
+    schema: Schema | None = None
+    rename: tuple[tuple[str, str], ...] = ()
+    """(column of the file, column of the table)."""
+    timezone: str = "UTC"
+    ambiguous: str = "quarantine"
+    """A local time that a DST change makes ambiguous or impossible: ``quarantine`` | ``earliest`` | ``latest``."""
+    timestamp_formats: tuple[str, ...] = ()
+    encoding: str | None = None
+    delimiter: str | None = None
+    key: tuple[str, ...] = ()
+    """Columns that name a row: a second row with the same key is quarantined as a duplicate."""
+    checks: tuple[CheckSpec, ...] = ()

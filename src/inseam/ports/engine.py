@@ -1,0 +1,58 @@
+"""The engine: runs relations and the two operators of time on tables that may be larger than memory.
+
+Data goes in and out as Arrow streams (``pa.RecordBatchReader``). An engine reads tables through `Tables` snapshots.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
+
+from inseam.ir.relation import Relation
+from inseam.ir.spine import Spine
+from inseam.ir.windows import WindowedAggregate
+from inseam.kernel.types import Schema
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+class Engine(Protocol):
+    def schema(self, relation: Relation) -> Schema:
+        """The columns of a relation after its transform, without system columns; the transform is checked.
+
+        `DefinitionError` when the transform cannot be compiled, names an unknown column, is not row by row, or loses
+        the timestamp. The table need not exist when ``relation.schema`` says the columns before the transform.
+        """
+
+    def scan(
+        self, relation: Relation, *, columns: Sequence[str] | None = None, where: str | None = None
+    ) -> pa.RecordBatchReader:
+        """Rows in the order in which they were ingested. ``columns`` None: all with the system columns."""
+
+    def evaluate(self, rows: pa.RecordBatchReader, expressions: Mapping[str, str]) -> pa.RecordBatchReader:
+        """Row-wise SQL expressions over a stream, order kept; the output has exactly the named columns."""
+
+    def spine(self, spine: Spine) -> pa.RecordBatchReader:
+        """The spine's rows: keys, then ``event_time`` (timestamp us UTC), then carried columns.
+
+        In the order (event_time, keys) for snapshots, (event_time, ingestion order) for rows, file order for tables.
+        """
+
+    def features(
+        self, spine: pa.RecordBatchReader, views: Sequence[WindowedAggregate]
+    ) -> pa.RecordBatchReader:
+        """The spine's rows in their order, with each view's aggregates appended: TIME.md, exactly.
+
+        Memory stays within the engine's limit however large spine and tables are.
+        """
+
+    def sort(self, rows: pa.RecordBatchReader, by: Sequence[str]) -> pa.RecordBatchReader:
+        """The rows ascending by columns (NULLs first), out of core."""
+
+    def describe(self, rows: pa.RecordBatchReader) -> Mapping[str, Mapping[str, Any]]:
+        """One pass of statistics a column, JSON-able, as a later drift baseline.
+
+        ``count, nulls``; for numbers ``mean, std, min, max, quantiles`` (21 of them, 0 to 1 by 0.05); for strings,
+        bools and dates ``distinct, top`` (up to 50 ``[value, count]`` pairs by falling count, then value).
+        """

@@ -1,0 +1,71 @@
+"""Tables of rows with immutable snapshots: Delta Lake on local disk or an object store."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from inseam.kernel.types import Schema
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """An immutable state of a table: everything that an engine needs to read exactly these rows."""
+
+    table: str
+    version: int
+    files: tuple[str, ...]
+    schema: Schema
+    rows: int
+    bytes: int
+    null_counts: Mapping[str, int]
+    """NULLs by column where the table format knows them for every file; a column left out is unknown."""
+
+
+@dataclass(frozen=True, slots=True)
+class CommitKey:
+    """Makes a commit happen at most once: the table remembers the greatest ``number`` committed per ``application``."""
+
+    application: str
+    number: int
+
+
+class Tables(Protocol):
+    """A table's name is a path of names, e.g. ``sources/orders``. Every write is one atomic commit."""
+
+    def append(
+        self,
+        table: str,
+        rows: pa.RecordBatchReader,
+        *,
+        key: CommitKey | None = None,
+        metadata: Mapping[str, str] | None = None,
+    ) -> int:
+        """Add rows (new columns widen the table) and return the snapshot's version; creates the table.
+
+        With a ``key`` that the table has already seen nothing is written and the current version is returned.
+        """
+
+    def replace(
+        self, table: str, rows: pa.RecordBatchReader, *, metadata: Mapping[str, str] | None = None
+    ) -> int:
+        """Make these rows the table's whole content (older snapshots stay readable) and return the version."""
+
+    def snapshot(self, table: str, version: int | None = None) -> Snapshot:
+        """The newest or the named state; `NotFoundError` when there is none."""
+
+    def committed(self, table: str, application: str) -> int | None:
+        """The greatest number committed under this application, None when none was or the table is not there."""
+
+    def delete(self, table: str, predicate: str) -> int:
+        """Remove the rows for which a SQL predicate holds and return the version."""
+
+    def list(self) -> tuple[str, ...]:
+        """The names of the tables that exist."""
+
+    def drop(self, table: str) -> None:
+        """Destroy a table with all its snapshots."""

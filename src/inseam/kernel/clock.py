@@ -125,8 +125,9 @@ class Step:
 
 
 def local_midnight(ordinal: int, zone: ZoneInfo) -> int:
-    """The first instant of the proleptic day ``ordinal`` in ``zone`` (where a DST gap skips midnight: its end)."""
-    day = datetime.fromordinal(ordinal)
-    instant = from_datetime(day.replace(tzinfo=zone, fold=0))
-    # In a gap fold=0 uses the offset before the change, which names an instant after the gap's start.
-    return instant
+    """The first instant of the proleptic day ``ordinal`` in ``zone``.
+
+    Where DST skips midnight, fold=0 applies the offset from before the change, which names the change itself: the
+    day's first instant. Where midnight happens twice it names the first.
+    """
+    return from_datetime(datetime.fromordinal(ordinal).replace(tzinfo=zone, fold=0))

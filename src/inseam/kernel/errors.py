@@ -59,9 +59,7 @@ class InseamError(Exception):
         mend: str = "",
         place: Place | None = None,
     ) -> None:
-        self.problems: tuple[Problem, ...] = (
-            Problem(self.code, subject, found, expected, mend, place),
-        )
+        self.problems: tuple[Problem, ...] = (Problem(self.code, subject, found, expected, mend, place),)
         super().__init__(str(self.problems[0]))
 
     @classmethod

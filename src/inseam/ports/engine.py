@@ -39,9 +39,7 @@ class Engine(Protocol):
         In the order (event_time, keys) for snapshots, (event_time, ingestion order) for rows, file order for tables.
         """
 
-    def features(
-        self, spine: pa.RecordBatchReader, views: Sequence[WindowedAggregate]
-    ) -> pa.RecordBatchReader:
+    def features(self, spine: pa.RecordBatchReader, views: Sequence[WindowedAggregate]) -> pa.RecordBatchReader:
         """The spine's rows in their order, with each view's aggregates appended: TIME.md, exactly.
 
         Memory stays within the engine's limit however large spine and tables are.

@@ -50,9 +50,7 @@ class Tables(Protocol):
         With a ``key`` that the table has already seen nothing is written and the current version is returned.
         """
 
-    def replace(
-        self, table: str, rows: pa.RecordBatchReader, *, metadata: Mapping[str, str] | None = None
-    ) -> int:
+    def replace(self, table: str, rows: pa.RecordBatchReader, *, metadata: Mapping[str, str] | None = None) -> int:
         """Make these rows the table's whole content (older snapshots stay readable) and return the version."""
 
     def snapshot(self, table: str, version: int | None = None) -> Snapshot:

@@ -70,7 +70,7 @@ def make_stores(rng: Rng, calendar: Calendar, stores: int) -> Columns:
     """The online store first; a quarter of the others open while we watch."""
     country = np.concatenate([[0], np.arange(stores - 1) % len(COUNTRIES)])
     nth = np.concatenate([[0], np.arange(stores - 1) // len(COUNTRIES)])
-    city = [CITIES[COUNTRIES[c]][n % 6] + f" {n // 6 + 1}" * (n >= 6) for c, n in zip(country, nth, strict=True)]
+    city = [CITIES[COUNTRIES[c]][n % 6] + f" {n // 6 + 1}" * int(n >= 6) for c, n in zip(country, nth, strict=True)]
     days = (calendar.end - calendar.begin) // DAY_SECONDS
     opened = -rng.integers(200, 6000, stores)
     late = (np.arange(stores) % 4 == 2) & (np.arange(stores) != ONLINE)

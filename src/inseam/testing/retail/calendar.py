@@ -126,7 +126,7 @@ def category_demand(dates: Array, shift_day: int) -> Floats:
 
 
 def make_promotions(rng: Rng, months: tuple[Month, ...], dates: Array, shift_day: int) -> tuple[Columns, Ints]:
-    """One promotion a month: the great sales for all categories, the others mostly for one. With the one of each day."""
+    """One promotion a month: the great sales for all categories, others mostly for one. With it, the one of each day."""
     running = np.full(len(dates), -1, dtype=np.int64)
     rows: list[tuple[str, int, int, int, float]] = []
     for month in months:
@@ -134,18 +134,17 @@ def make_promotions(rng: Rng, months: tuple[Month, ...], dates: Array, shift_day
         first = int((opens - dates[0]).astype(np.int64))
         first, last = max(first, month.days.start), min(first + length, len(dates))
         if last <= first:
-            first, last = month.days.start, month.days.stop
+            continue
         discount += SHIFTED_DISCOUNT if first >= shift_day else 0.0
         running[first:last] = len(rows)
         rows.append((name, category, seconds(dates[first]), seconds(dates[last - 1]) + DAY_SECONDS, round(discount, 2)))
-    names, categories, starts, ends, discounts = zip(*rows, strict=True)
     promotions: Columns = {
-        "promotion_id": np.array([f"PR{number:03d}" for number in range(1, len(rows) + 1)]),
-        "name": np.array(names),
-        "category": np.array(categories, dtype=np.int64),
-        "starts_at": np.array(starts, dtype=np.int64),
-        "ends_at": np.array(ends, dtype=np.int64),
-        "discount": np.array(discounts, dtype=np.float64),
+        "promotion_id": np.array([f"PR{number:03d}" for number in range(1, len(rows) + 1)], dtype=np.str_),
+        "name": np.array([row[0] for row in rows], dtype=np.str_),
+        "category": np.array([row[1] for row in rows], dtype=np.int64),
+        "starts_at": np.array([row[2] for row in rows], dtype=np.int64),
+        "ends_at": np.array([row[3] for row in rows], dtype=np.int64),
+        "discount": np.array([row[4] for row in rows], dtype=np.float64),
     }
     return promotions, running
 

@@ -16,7 +16,7 @@ TRACKED_SHARE = 0.45  # of online orders whose visit was recorded
 def draw_sessions(
     rng: Rng, calendar: Calendar, customers: Customers, mood: Mood, orders: Columns, month: Month
 ) -> Columns:
-    """A month's visits by time. Who returns much lingers less on a page; after the shift browsing tells little of intent."""
+    """A month's visits by time. Returners linger less on a page; after the shift browsing tells little of intent."""
     shifted = calendar.shifted_share(month)
     interest = (1 - shifted) * mood.intent + shifted * rng.normal(size=len(customers))
     browsing = draw_browsing(rng, calendar, customers, mood, interest, month)

@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
-from types import MappingProxyType
 from typing import Literal, TypeAlias
 
 import numpy as np
@@ -81,7 +80,7 @@ def simulate(
 
     `scale` 1 has about 20,000 customers and 600,000 order lines; what each customer does does not depend on it.
     From day `shift_at` on demand, discounts, new customers and the ways of lapsing change; past the end means never.
-    `format` is that of the orders. `progress` gets each month's name when it is written, the months done, and their number.
+    `format` is that of the orders. `progress` gets each month's name once written, the months done, and all.
     """
     check_arguments(scale, days, shift_at, format)
     world = make_world(seed, scale, np.datetime64(start, "D"), days, shift_at)
@@ -106,8 +105,8 @@ def simulate(
         orders=directory / "orders",
         returns=directory / "returns",
         web_sessions=directory / "web_sessions",
-        rows=MappingProxyType(rows),
-        dirty=MappingProxyType(dirty),
+        rows=rows,
+        dirty=dirty,
         start=datetime.fromtimestamp(world.calendar.begin, UTC),
         end=datetime.fromtimestamp(world.calendar.end, UTC),
         shift_at=datetime.fromtimestamp(world.calendar.shift_at, UTC),

@@ -126,7 +126,7 @@ def category_demand(dates: Array, shift_day: int) -> Floats:
 
 
 def make_promotions(rng: Rng, months: tuple[Month, ...], dates: Array, shift_day: int) -> tuple[Columns, Ints]:
-    """One promotion a month: the great sales for all categories, others mostly for one. With it, the one of each day."""
+    """One promotion a month: great sales for all categories, others mostly for one. With it, the one of each day."""
     running = np.full(len(dates), -1, dtype=np.int64)
     rows: list[tuple[str, int, int, int, float]] = []
     for month in months:

@@ -1,0 +1,251 @@
+"""Sorting events and spine into per-key runs, and where each spine row's windows begin and end: compiled loops.
+
+A *position* is an index into the events after they are sorted by (key, ts, known, seq). A late row becomes visible only
+at its entry instant, so each row is visible for the boundaries `enter <= b <= ts + over`. Both ends can be sorted on
+their own: what is in the window at b is what has entered by b less what has left by b. That one idea serves on-time
+rows (who enter in order of ts) and late ones alike, and it needs no grouping of rows by the load they came with.
+All instants are int64 microseconds. Nothing is compiled before its first call; compiled code is kept on disk.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeVar, cast
+
+import numpy as np
+from numba import njit  # type: ignore[import-untyped]
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+Array = np.ndarray[Any, Any]
+
+EARLIEST = np.iinfo(np.int64).min
+LATEST = np.iinfo(np.int64).max
+_BLOCK = 16  # runs of this length are sorted by insertion
+
+
+def kernel(function: Function) -> Function:
+    """Compile on first call, keep the machine code on disk, and run without the interpreter's lock."""
+    return cast(Function, njit(cache=True, nogil=True)(function))
+
+
+class Layout(NamedTuple):
+    """Events and spine, both sorted by key, and where each spine row's windows begin and end."""
+
+    event_start: Array  # int64[K+1]: first position of each key
+    spine_start: Array  # int64[K+1]: first sorted spine row of each key
+    spine_row: Array  # int32[M]: sorted spine row -> row of the caller's spine
+    boundary: Array  # int64[M]
+    ts: Array  # int64[N] by position
+    is_late: Array  # bool[K]: keys with at least one late row
+    enter: Array  # int64[N] by position: first boundary that sees the row; empty when nothing is late
+    entry_order: Array  # int32[N]: positions of each key by (enter, position); empty when nothing is late
+    end: Array  # int32[M]: positions before it have ts < boundary
+    entered: Array  # int32[M]: entry_order before it has enter <= boundary; equals end for keys without late rows
+    begin: Array  # int32[W, M]: positions before it have ts < boundary - over
+    over: Array  # int64[W], -1 = since the beginning
+
+
+@kernel
+def _add(a: int, b: int) -> int:
+    """a + b, held at the ends of int64 instead of wrapping (b >= 0)."""
+    return a + b if a <= LATEST - b else LATEST
+
+
+@kernel
+def _subtract(a: int, b: int) -> int:
+    """a - b, held at the ends of int64 instead of wrapping (b >= 0)."""
+    return a - b if a >= EARLIEST + b else EARLIEST
+
+
+@kernel
+def is_kept(layout: Layout, position: int, over: int) -> bool:
+    """Whether any boundary at all sees the row: one that entered after it had left the window is never visible."""
+    return over < 0 or layout.enter[position] <= _add(layout.ts[position], over)
+
+
+@kernel
+def is_counted(layout: Layout, key: int, p: int, over: int, passing: Array) -> bool:
+    """Whether the row at position p takes part in a prefix for this window length."""
+    return (passing.size == 0 or passing[p]) and (not layout.is_late[key] or is_kept(layout, p, over))
+
+
+@kernel
+def count_keys(
+    keys: Array, ts: Array, is_wanted: Array, ts_from: int, ts_to: int, start: int, stop: int, counts: Array
+) -> None:
+    """Rows of each wanted key with ts_from <= ts <= ts_to among rows start..stop, into counts int64[K]."""
+    key_count = is_wanted.size
+    for i in range(start, stop):
+        key = keys[i]
+        if 0 <= key < key_count and is_wanted[key] and ts_from <= ts[i] <= ts_to:
+            counts[key] += 1
+
+
+@kernel
+def deal_keys(
+    keys: Array,
+    ts: Array,
+    is_wanted: Array,
+    ts_from: int,
+    ts_to: int,
+    start: int,
+    stop: int,
+    cursor: Array,
+    order: Array,
+    sorted_ts: Array,
+) -> None:
+    """Put each row that count_keys counted at its key's cursor: its row number into order, its ts beside it."""
+    key_count = is_wanted.size
+    for i in range(start, stop):
+        key = keys[i]
+        if 0 <= key < key_count and is_wanted[key] and ts_from <= ts[i] <= ts_to:
+            at = cursor[key]
+            cursor[key] = at + 1
+            order[at] = i
+            sorted_ts[at] = ts[i]
+
+
+@kernel
+def _is_after(ts_a: int, a: int, ts_b: int, b: int, known: Array, seq: Array) -> bool:
+    """Whether row a sorts strictly after row b by (ts, known, seq); an empty array takes no part."""
+    if ts_a != ts_b:
+        return ts_a > ts_b
+    if known.size and known[a] != known[b]:
+        return bool(known[a] > known[b])
+    return bool(seq.size and seq[a] > seq[b])
+
+
+@kernel
+def _merge(
+    order: Array, ts: Array, first: int, middle: int, last: int, known: Array, seq: Array, rows: Array, times: Array
+) -> None:
+    """Merge two sorted neighbours in place; only the left one is copied aside."""
+    left = middle - first
+    for i in range(left):
+        rows[i] = order[first + i]
+        times[i] = ts[first + i]
+    i = 0
+    j = middle
+    at = first
+    while i < left:
+        if j < last and _is_after(times[i], rows[i], ts[j], order[j], known, seq):
+            order[at] = order[j]
+            ts[at] = ts[j]
+            j += 1
+        else:
+            order[at] = rows[i]
+            ts[at] = times[i]
+            i += 1
+        at += 1
+
+
+@kernel
+def _sort(order: Array, ts: Array, first: int, last: int, known: Array, seq: Array) -> None:
+    """Stable merge sort of one key's run, near linear where the run is a few ascending loads end to end."""
+    for block in range(first, last, _BLOCK):
+        for i in range(block + 1, min(block + _BLOCK, last)):
+            row = order[i]
+            time = ts[i]
+            j = i
+            while j > block and _is_after(ts[j - 1], order[j - 1], time, row, known, seq):
+                order[j] = order[j - 1]
+                ts[j] = ts[j - 1]
+                j -= 1
+            order[j] = row
+            ts[j] = time
+    size = last - first
+    if size <= _BLOCK:
+        return
+    rows = np.empty(size, np.int32)
+    times = np.empty(size, np.int64)
+    width = _BLOCK
+    while width < size:
+        for begin in range(first, last - width, 2 * width):
+            middle = begin + width
+            if _is_after(ts[middle - 1], order[middle - 1], ts[middle], order[middle], known, seq):
+                _merge(order, ts, begin, middle, min(middle + width, last), known, seq, rows, times)
+        width *= 2
+
+
+@kernel
+def sort_runs(c0: int, c1: int, starts: Array, order: Array, ts: Array, known: Array, seq: Array) -> None:
+    """Sort the runs of keys c0..c1 by (ts, known, seq), looking first whether there is anything to do."""
+    for key in range(c0, c1):
+        for i in range(starts[key] + 1, starts[key + 1]):
+            if _is_after(ts[i - 1], order[i - 1], ts[i], order[i], known, seq):
+                _sort(order, ts, starts[key], starts[key + 1], known, seq)
+                break
+
+
+@kernel
+def _is_late(ts: int, known: int, every: int, lag: int) -> bool:
+    """Whether the first boundary after ts is published before the row is known."""
+    if known <= _add(_add(ts, 1), lag):
+        return False
+    boundary = _add(_subtract(ts, ts % every), every) if every > 0 else _add(ts, 1)
+    return known > _add(boundary, lag)
+
+
+@kernel
+def has_late(ts: Array, known: Array, every: int, lag: int) -> bool:
+    """Whether any row is late."""
+    for i in range(ts.size):
+        if _is_late(ts[i], known[i], every, lag):
+            return True
+    return False
+
+
+@kernel
+def entries(
+    c0: int, c1: int, starts: Array, order: Array, ts: Array, known: Array, given: Array,
+    every: int, lag: int, enter: Array, is_late: Array,
+) -> None:  # fmt: skip
+    """The first boundary that sees each row, by position; marks keys with late rows. given overrides lateness."""
+    for key in range(c0, c1):
+        for i in range(starts[key], starts[key + 1]):
+            row = order[i]
+            enter[i] = _add(ts[i], 1)
+            late = given[row] if given.size else _is_late(ts[i], known[row], every, lag)
+            if late and _subtract(known[row], lag) > enter[i]:
+                enter[i] = _subtract(known[row], lag)
+                is_late[key] = True
+
+
+@kernel
+def bounds(c0: int, c1: int, layout: Layout, sorted_enter: Array) -> None:
+    """Fill end, entered and begin by walking each key's events beside its spine rows."""
+    for key in range(c0, c1):
+        first, last = layout.event_start[key], layout.event_start[key + 1]
+        end = first
+        entered = first
+        for s in range(layout.spine_start[key], layout.spine_start[key + 1]):
+            while end < last and layout.ts[end] < layout.boundary[s]:
+                end += 1
+            layout.end[s] = end
+            if layout.is_late[key]:
+                while entered < last and sorted_enter[entered] <= layout.boundary[s]:
+                    entered += 1
+                layout.entered[s] = entered
+            else:
+                layout.entered[s] = end
+        for w in range(layout.over.size):
+            begin = first
+            for s in range(layout.spine_start[key], layout.spine_start[key + 1]):
+                if layout.over[w] >= 0:
+                    oldest = _subtract(layout.boundary[s], layout.over[w])
+                    while begin < layout.end[s] and layout.ts[begin] < oldest:
+                        begin += 1
+                layout.begin[w, s] = begin
+
+
+@kernel
+def gather(start: int, stop: int, order: Array, source: Array, out: Array) -> None:
+    """out[p] = source[order[p]] for 8-byte cells (floats are passed as their bits)."""
+    for i in range(start, stop):
+        out[i] = source[order[i]]
+
+
+@kernel
+def gather_passing(start: int, stop: int, order: Array, valid: Array, mask: Array, out: Array) -> None:
+    """out[p] = whether the row counts: its cell is not NULL and the mask lets it through; empty arrays pass all."""
+    for i in range(start, stop):
+        row = order[i]
+        out[i] = (valid.size == 0 or valid[row]) and (mask.size == 0 or mask[row])

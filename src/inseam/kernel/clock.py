@@ -104,10 +104,13 @@ class Step:
         if self.zone is None:
             return instant - instant % self.microseconds
         zone = ZoneInfo(self.zone)
-        ordinal = to_datetime(instant).astimezone(zone).date().toordinal()
         days = self.microseconds // DAY
         first = _EPOCH.toordinal()
-        return local_midnight(first + (ordinal - first) // days * days, zone)
+        ordinal = to_datetime(instant).astimezone(zone).date().toordinal()
+        ordinal = first + (ordinal - first) // days * days
+        # Clocks set back across midnight (St. John's until 2010) repeat an end of a day after the next has begun.
+        following = local_midnight(ordinal + days, zone)
+        return following if following <= instant else local_midnight(ordinal, zone)
 
     def boundary(self, instant: int, lag: int = 0) -> int:
         """``b(t) = floor(t - lag, every)``: the newest boundary whose values are readable at ``instant``."""
@@ -127,7 +130,19 @@ class Step:
 def local_midnight(ordinal: int, zone: ZoneInfo) -> int:
     """The first instant of the proleptic day ``ordinal`` in ``zone``.
 
-    Where DST skips midnight, fold=0 applies the offset from before the change, which names the change itself: the
-    day's first instant. Where midnight happens twice it names the first.
+    Where midnight happens twice it is the first; where a gap of DST skips it, the gap's end.
     """
-    return from_datetime(datetime.fromordinal(ordinal).replace(tzinfo=zone, fold=0))
+    wall = datetime.fromordinal(ordinal).replace(tzinfo=zone)
+    instant = from_datetime(wall)
+    early = from_datetime(wall.replace(fold=1))
+    if early >= instant:
+        return instant
+    # In a gap, the wall time read with the offset of after it lies before the change, and the other way round.
+    before = to_datetime(early).astimezone(zone).utcoffset()
+    while instant - early > 1:
+        middle = (early + instant) // 2
+        if to_datetime(middle).astimezone(zone).utcoffset() == before:
+            early = middle
+        else:
+            instant = middle
+    return instant

@@ -1,0 +1,67 @@
+"""Inseam: declare a machine-learning system once; every path that computes a value gives the same one.
+
+The names that users write, resolved on first use so that ``import inseam`` costs nothing.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from inseam.define.aggregate import count, distinct, first, last, max, mean, min, quantile, std, sum
+    from inseam.define.check import between, check, fresh, not_null, one_of, row_count, unique
+    from inseam.define.endpoint import Endpoint
+    from inseam.define.entity import Entity
+    from inseam.define.feature_view import FeatureView
+    from inseam.define.model import (
+        Tune,
+        at_least,
+        at_most,
+        beats_champion,
+        calibration,
+        choice,
+        integer,
+        latency,
+        model,
+        no_unseen_features,
+        number,
+        size,
+        slice_gap,
+    )
+    from inseam.define.on_demand import on_demand
+    from inseam.define.project import Project
+    from inseam.define.source import Source, Transform, transform
+    from inseam.define.training_set import Label, Split, TrainingSet, rows, snapshots, table
+    from inseam.run.workspace import Workspace, open
+
+_HOMES = {
+    "define.aggregate": "count distinct first last max mean min quantile std sum",
+    "define.check": "between check fresh not_null one_of row_count unique",
+    "define.endpoint": "Endpoint",
+    "define.entity": "Entity",
+    "define.feature_view": "FeatureView",
+    "define.model": "Tune at_least at_most beats_champion calibration choice integer latency model no_unseen_features "
+    "number size slice_gap",
+    "define.on_demand": "on_demand",
+    "define.project": "Project",
+    "define.source": "Source Transform transform",
+    "define.training_set": "Label Split TrainingSet rows snapshots table",
+    "run.workspace": "Workspace open",
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}
+__all__ = list(_HOME_OF)
+__version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOME_OF.get(name)
+    if home is None:
+        raise AttributeError(f"module 'inseam' has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"inseam.{home}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

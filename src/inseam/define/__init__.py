@@ -1,0 +1,1 @@
+"""What users write: one frozen declaration a thing, no I/O, no engine."""

@@ -1,0 +1,1 @@
+"""Tables as Delta Lake, by delta-rs and pyarrow, without Spark."""

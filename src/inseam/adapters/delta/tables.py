@@ -1,0 +1,290 @@
+"""Delta tables by delta-rs: data files are written once, and only their commit is tried again on a conflict."""
+
+from __future__ import annotations
+
+import random
+import time
+import uuid
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+import pyarrow as pa
+from deltalake import CommitProperties, DeltaTable, Transaction
+from deltalake import Schema as DeltaSchema
+from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
+from deltalake.transaction import create_table_with_add_actions
+
+from inseam.adapters.delta.files import DataFiles
+from inseam.adapters.delta.location import Location
+from inseam.kernel.errors import ConflictError, DataError, DefinitionError, InseamError, NotFoundError
+from inseam.kernel.names import did_you_mean
+from inseam.kernel.types import Schema
+from inseam.ports.tables import CommitKey, Snapshot
+
+ATTEMPTS = 14
+COMMITS_PER_CHECKPOINT = 20
+# Statistics of all columns, not of the first 32 alone: snapshots answer for NULLs without reading data.
+COMMIT = "inseam.commit"
+"""In a commit's metadata: what names it, so that its version can be found."""
+CONFIGURATION = {"delta.dataSkippingNumIndexedCols": "-1"}
+
+
+class DeltaTables:
+    """`inseam.ports.tables.Tables` below a directory or an object store URL.
+
+    ``options`` are delta-rs storage options. Rows lie in files in the order in which they came.
+    """
+
+    def __init__(self, root: str | Path, options: Mapping[str, str] | None = None) -> None:
+        self._location = Location(root, options)
+
+    def append(
+        self,
+        table: str,
+        rows: pa.RecordBatchReader,
+        *,
+        key: CommitKey | None = None,
+        metadata: Mapping[str, str] | None = None,
+    ) -> int:
+        opened = self._open(table)
+        if opened is not None and _has_seen(opened, key):
+            return int(opened.version())
+        schema = _plain_schema(table, rows.schema)
+        if opened is None:
+            self._check_new(table)
+        else:
+            _check_types(table, Schema.from_arrow(_arrow_schema(opened)), schema)
+        files = self._write(table, rows, schema)
+        properties = _properties(key, metadata)
+        return self._commit(table, files, partial(self._append_once, table, files, schema, key, properties))
+
+    def replace(self, table: str, rows: pa.RecordBatchReader, *, metadata: Mapping[str, str] | None = None) -> int:
+        if self._open(table) is None:
+            self._check_new(table)
+        schema = _plain_schema(table, rows.schema)
+        files = self._write(table, rows, schema)
+        properties = _properties(None, metadata)
+        return self._commit(table, files, partial(self._replace_once, table, files, schema, properties))
+
+    def snapshot(self, table: str, version: int | None = None) -> Snapshot:
+        opened = self._open(table, version)
+        if opened is None:
+            raise NotFoundError(f"table {table!r}", "there is no such table", mend=did_you_mean(table, self.list()))
+        # Sorted, because the log lists its newest files first: file names carry the instant of their writing.
+        actions = pa.table(opened.get_add_actions(flatten=True)).sort_by(
+            [("modification_time", "ascending"), ("path", "ascending")]
+        )
+        directory = self._location.path(table) if self._location.is_local else self._location.uri(table)
+        schema = Schema.from_arrow(_arrow_schema(opened))
+        return Snapshot(
+            table=table,
+            version=int(opened.version()),
+            files=tuple(f"{directory}/{unquote(path)}" for path in actions["path"].to_pylist()),
+            schema=schema,
+            rows=sum(actions["num_records"].to_pylist()),
+            bytes=sum(actions["size_bytes"].to_pylist()),
+            null_counts=_null_counts(actions, schema),
+        )
+
+    def committed(self, table: str, application: str) -> int | None:
+        opened = self._open(table)
+        number = None if opened is None else opened.transaction_version(application)
+        return None if number is None else int(number)
+
+    def delete(self, table: str, predicate: str) -> int:
+        def once() -> int:
+            opened = self._open(table)
+            if opened is None:
+                raise NotFoundError(f"table {table!r}", "there is no such table", mend=did_you_mean(table, self.list()))
+            opened.delete(predicate)
+            return int(opened.version())
+
+        return self._commit(table, None, once)
+
+    def list(self) -> tuple[str, ...]:
+        return tuple(self._location.walk())
+
+    def drop(self, table: str) -> None:
+        if not self._location.is_table(table):
+            raise NotFoundError(f"table {table!r}", "there is no such table", mend=did_you_mean(table, self.list()))
+        self._location.remove(table)
+
+    def _open(self, table: str, version: int | None = None) -> DeltaTable | None:
+        uri, options = self._location.uri(table), self._location.options
+        if self._location.is_local and not self._location.is_table(table):
+            return None
+        try:
+            return DeltaTable(uri, version=version, storage_options=options)
+        except TableNotFoundError:
+            return None
+        except DeltaError as error:
+            if version is None:
+                raise
+            newest = self._open(table)
+            raise NotFoundError(
+                f"table {table!r}",
+                f"it has no snapshot {version}",
+                expected=f"0 to {newest.version()}" if newest is not None else "",
+            ) from error
+
+    def _check_new(self, table: str) -> None:
+        for outer in self._location.ancestors(table):
+            if self._location.is_table(outer):
+                raise DefinitionError(f"table {table!r}", f"{outer!r} is a table, and tables don't lie in tables")
+
+    def _write(self, table: str, rows: pa.RecordBatchReader, schema: pa.Schema) -> DataFiles:
+        self._location.filesystem.create_dir(self._location.path(table))
+        files = DataFiles(self._location.filesystem, self._location.path(table))
+        try:
+            files.write(rows, schema)
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+            raise DataError(f"table {table!r}", f"the rows cannot be stored: {error}") from error
+        return files
+
+    def _commit(self, table: str, files: DataFiles | None, once: Callable[[], int]) -> int:
+        """Try a commit until it meets no conflict.
+
+        Data files are taken back only where it is certain that no commit names them: after a refusal of ours or a
+        conflict, never after an interrupt or a fault of the store, which may have come after the commit.
+        """
+        reason: Exception | None = None
+        for attempt in range(ATTEMPTS):
+            try:
+                version = once()
+                break
+            except CommitFailedError as error:
+                reason = error
+                time.sleep(random.uniform(0.5, 1) * min(0.02 * 2**attempt, 1.0))
+            except InseamError:
+                if files is not None:
+                    files.discard()
+                raise
+        else:
+            if files is not None:
+                files.discard()
+            raise ConflictError(
+                f"table {table!r}",
+                f"other writers changed it during {ATTEMPTS} attempts to commit: {reason}",
+                mend="run it again when they are done",
+            ) from reason
+        self._checkpoint(table, version)
+        return version
+
+    def _append_once(
+        self, table: str, files: DataFiles, schema: pa.Schema, key: CommitKey | None, properties: CommitProperties
+    ) -> int:
+        opened = self._open(table)
+        if opened is None:
+            return self._create(table, files, schema, properties)
+        if _has_seen(opened, key):
+            if not files.are_in(opened.file_uris()):
+                files.discard()
+            return int(opened.version())
+        held = _check_types(table, Schema.from_arrow(_arrow_schema(opened)), schema)
+        added = [field for field in schema if field.name not in held]
+        if added:
+            opened.alter.add_columns(DeltaSchema.from_arrow(pa.schema(added)).fields)
+        base = int(opened.version())
+        opened.create_write_transaction(files.actions, "append", opened.schema(), commit_properties=properties)
+        return _version_of(opened, base, properties)
+
+    def _replace_once(self, table: str, files: DataFiles, schema: pa.Schema, properties: CommitProperties) -> int:
+        opened = self._open(table)
+        if opened is None:
+            return self._create(table, files, schema, properties)
+        delta = DeltaSchema.from_arrow(schema)
+        base = int(opened.version())
+        opened.create_write_transaction(files.actions, "overwrite", delta, commit_properties=properties)
+        return _version_of(opened, base, properties)
+
+    def _create(self, table: str, files: DataFiles, schema: pa.Schema, properties: CommitProperties) -> int:
+        """The first commit. Losing the race to create the table is a conflict like any other.
+
+        delta-rs must not try it again by itself: it would write the creation as version 1, past any commit key.
+        """
+        properties = CommitProperties(properties.custom_metadata, 0, properties.app_transactions)
+        try:
+            create_table_with_add_actions(
+                self._location.uri(table),
+                DeltaSchema.from_arrow(schema),
+                files.actions,
+                mode="error",
+                configuration=CONFIGURATION,
+                storage_options=self._location.options,
+                commit_properties=properties,
+            )
+        except DeltaError as error:
+            if self._open(table) is None:
+                raise
+            raise CommitFailedError(str(error)) from error
+        return 0
+
+    def _checkpoint(self, table: str, version: int) -> None:
+        if version and version % COMMITS_PER_CHECKPOINT == 0:
+            opened = self._open(table, version)
+            if opened is not None:
+                opened.create_checkpoint()
+
+
+def _has_seen(opened: DeltaTable, key: CommitKey | None) -> bool:
+    number = None if key is None else opened.transaction_version(key.application)
+    return key is not None and number is not None and number >= key.number
+
+
+def _properties(key: CommitKey | None, metadata: Mapping[str, str] | None) -> CommitProperties:
+    transactions = None if key is None else [Transaction(key.application, key.number)]
+    return CommitProperties(
+        custom_metadata={**(metadata or {}), COMMIT: uuid.uuid4().hex}, app_transactions=transactions
+    )
+
+
+def _version_of(opened: DeltaTable, base: int, properties: CommitProperties) -> int:
+    """The version that a commit became, which delta-rs does not say: others may have committed before and after it."""
+    opened.update_incremental()
+    newest = int(opened.version())
+    if newest == base + 1:
+        return newest
+    for entry in opened.history(newest - base):
+        if entry.get(COMMIT) == (properties.custom_metadata or {})[COMMIT]:
+            return int(entry["version"])
+    raise ConflictError("a table's log", "a commit that was just made is not in it", mend="is the log being cleaned?")
+
+
+def _arrow_schema(opened: DeltaTable) -> pa.Schema:
+    return pa.schema(opened.schema().to_arrow())
+
+
+def _plain_schema(table: str, schema: pa.Schema) -> pa.Schema:
+    """The stream's columns in the types in which they are stored."""
+    try:
+        return Schema.from_arrow(schema).to_arrow()
+    except ValueError as error:
+        raise DataError(f"table {table!r}", str(error)) from error
+
+
+def _check_types(table: str, held: Schema, schema: pa.Schema) -> Schema:
+    """``held`` again; `DataError` when a column of the stream has another type than the table's."""
+    for field in Schema.from_arrow(schema):
+        kept = held.type_of(field.name)
+        if kept is not None and kept is not field.type:
+            raise DataError(
+                f"table {table!r}",
+                f"column {field.name!r} comes as {field.type}",
+                expected=f"{kept}, as the table holds it",
+                mend="cast the column, or replace the table",
+            )
+    return held
+
+
+def _null_counts(actions: pa.Table, schema: Schema) -> dict[str, int]:
+    counts: dict[str, int] = {}
+    for name in schema.names:
+        column: Any = actions.column(f"null_count.{name}") if f"null_count.{name}" in actions.column_names else None
+        if actions.num_rows == 0:
+            counts[name] = 0
+        elif column is not None and column.null_count == 0:
+            counts[name] = sum(column.to_pylist())
+    return counts

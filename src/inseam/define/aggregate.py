@@ -1,0 +1,139 @@
+"""Aggregates as users write them: over past windows for features, over the time ahead for labels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from inseam.define.declaration import caller_place
+from inseam.define.source import Rows
+from inseam.ir.aggregates import AggregateKind
+from inseam.kernel.errors import DefinitionError, Place
+from inseam.kernel.frozen import METADATA
+
+
+@dataclass(frozen=True, eq=False)
+class Aggregate:
+    """One aggregate. Comparing it (``count(orders) == 0``) makes the yes-or-no of a label."""
+
+    kind: AggregateKind
+    column: str | None = None
+    rows: Rows | None = None
+    over: str | None = None
+    where: str | None = None
+    ttl: str | None = None
+    q: float | None = None
+    place: Place | None = field(default=None, metadata=METADATA)
+
+    def __eq__(self, other: object) -> Comparison:  # type: ignore[override]
+        return Comparison(self, "==", other)
+
+    def __ne__(self, other: object) -> Comparison:  # type: ignore[override]
+        return Comparison(self, "!=", other)
+
+    def __lt__(self, other: object) -> Comparison:
+        return Comparison(self, "<", other)
+
+    def __le__(self, other: object) -> Comparison:
+        return Comparison(self, "<=", other)
+
+    def __gt__(self, other: object) -> Comparison:
+        return Comparison(self, ">", other)
+
+    def __ge__(self, other: object) -> Comparison:
+        return Comparison(self, ">=", other)
+
+    __hash__ = object.__hash__
+
+    def __str__(self) -> str:
+        parts = [part for part in (self.column, f"over={self.over!r}" if self.over else "") if part]
+        return f"{self.kind.value}({', '.join(parts)})"
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """``aggregate compare threshold``, for a label. It has no truth value of its own."""
+
+    aggregate: Aggregate
+    compare: str
+    threshold: Any
+
+    def __bool__(self) -> bool:
+        raise DefinitionError(
+            str(self.aggregate), "an aggregate was compared where Python wants true or false", expected="a Label of it"
+        )
+
+
+def _made(kind: AggregateKind, column: str | None, rows: Rows | None, **options: Any) -> Aggregate:
+    return Aggregate(kind, column, rows, place=caller_place(), **options)
+
+
+def count(
+    rows: Rows | str | None = None, column: str | None = None, *, over: str | None = None, where: str | None = None
+) -> Aggregate:
+    """How many rows; with a column: how many with a value in it. 0 over no row.
+
+    >>> str(count(over="30d"))
+    "count(over='30d')"
+    """
+    if isinstance(rows, str):
+        rows, column = None, rows
+    return _made(AggregateKind.COUNT, column, rows, over=over, where=where)
+
+
+def sum(column: str, rows: Rows | None = None, *, over: str | None = None, where: str | None = None) -> Aggregate:
+    """The sum of the values that are not NULL; NULL when there is none."""
+    return _made(AggregateKind.SUM, column, rows, over=over, where=where)
+
+
+def mean(column: str, rows: Rows | None = None, *, over: str | None = None, where: str | None = None) -> Aggregate:
+    return _made(AggregateKind.MEAN, column, rows, over=over, where=where)
+
+
+def min(column: str, rows: Rows | None = None, *, over: str | None = None, where: str | None = None) -> Aggregate:
+    return _made(AggregateKind.MIN, column, rows, over=over, where=where)
+
+
+def max(column: str, rows: Rows | None = None, *, over: str | None = None, where: str | None = None) -> Aggregate:
+    return _made(AggregateKind.MAX, column, rows, over=over, where=where)
+
+
+def std(column: str, rows: Rows | None = None, *, over: str | None = None, where: str | None = None) -> Aggregate:
+    """The sample standard deviation (n - 1); NULL for fewer than two values."""
+    return _made(AggregateKind.STD, column, rows, over=over, where=where)
+
+
+def distinct(column: str, rows: Rows | None = None, *, over: str | None = None, where: str | None = None) -> Aggregate:
+    """How many different values, exactly; 0 over no row."""
+    return _made(AggregateKind.DISTINCT, column, rows, over=over, where=where)
+
+
+def quantile(
+    column: str, q: float, rows: Rows | None = None, *, over: str | None = None, where: str | None = None
+) -> Aggregate:
+    """The exact quantile ``q`` in [0, 1], interpolated linearly."""
+    return _made(AggregateKind.QUANTILE, column, rows, over=over, where=where, q=q)
+
+
+def first(
+    column: str,
+    rows: Rows | None = None,
+    *,
+    over: str | None = None,
+    where: str | None = None,
+    ttl: str | None = None,
+) -> Aggregate:
+    """The cell of the oldest row, not older than ``ttl``."""
+    return _made(AggregateKind.FIRST, column, rows, over=over, where=where, ttl=ttl)
+
+
+def last(
+    column: str,
+    rows: Rows | None = None,
+    *,
+    over: str | None = None,
+    where: str | None = None,
+    ttl: str | None = None,
+) -> Aggregate:
+    """The cell of the newest row, not older than ``ttl``."""
+    return _made(AggregateKind.LAST, column, rows, over=over, where=where, ttl=ttl)

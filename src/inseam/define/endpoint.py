@@ -1,0 +1,52 @@
+"""Endpoints: what is served, and what an unknown entity gets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+from inseam.define.declaration import Declaration, expect
+from inseam.define.model import Model
+from inseam.kernel.errors import Problem
+
+_POLICIES = ("missing", "default", "reject")
+
+
+@dataclass(frozen=True, eq=False)
+class Endpoint(Declaration):
+    """A model behind HTTP. Its request schema follows from the model: entity keys and the inputs of the request.
+
+    ``unknown``: an entity without online rows gets NULL features (``missing``), ``defaults`` (``default``) or a 404
+    (``reject``). Rows older than ``max_staleness`` are marked stale; by default any that is not of the newest
+    boundary is.
+    """
+
+    KIND: ClassVar[str] = "endpoint"
+    name: str
+    model: Model
+    unknown: str = field(default="missing", kw_only=True)
+    defaults: Mapping[str, Any] = field(default_factory=dict, kw_only=True)
+    max_rows: int = field(default=1_000, kw_only=True)
+    max_staleness: str | None = field(default=None, kw_only=True)
+
+    def __post_init__(self) -> None:
+        expect(self.model, Model, f"endpoint:{self.name}", "the model")
+        super().__post_init__()
+
+    def upstream(self) -> tuple[Declaration, ...]:
+        return (self.model,)
+
+    def problems(self) -> Iterator[Problem]:
+        yield from super().problems()
+        yield from self.duration_problem("max_staleness", self.max_staleness)
+        if self.unknown not in _POLICIES:
+            yield self.problem("choice-invalid", f"unknown is {self.unknown!r}", expected=", ".join(_POLICIES))
+        if self.max_rows < 1:
+            yield self.problem("choice-invalid", f"max_rows is {self.max_rows}", expected="at least 1")
+        features = {name for use in self.model.training_set.uses for name in use.features}
+        for name in self.defaults:
+            if name not in features:
+                yield self.problem(
+                    "feature-unknown", f"defaults names {name!r}", expected="a feature of the model's views"
+                )

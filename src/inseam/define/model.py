@@ -1,0 +1,153 @@
+"""Models: a function from training data to a fitted model, and the gates on its way to champion."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+from inseam.define.declaration import Declaration, expect, tuple_of
+from inseam.define.training_set import TrainingSet
+from inseam.ir.training import GateSpec, Task, TuneSpec
+from inseam.kernel.errors import Problem
+from inseam.kernel.names import did_you_mean
+
+METRICS: dict[Task, tuple[str, ...]] = {
+    Task.BINARY: ("roc_auc", "pr_auc", "log_loss", "brier", "accuracy", "f1", "precision", "recall", "ece"),
+    Task.MULTICLASS: ("log_loss", "accuracy", "macro_f1", "roc_auc"),
+    Task.REGRESSION: ("rmse", "mae", "r2", "mape", "median_ae", "spearman"),
+}
+
+
+def at_least(metric: str, value: float) -> GateSpec:
+    """The metric on the test rows is at least ``value``."""
+    return GateSpec("at_least", {"metric": metric, "value": value})
+
+
+def at_most(metric: str, value: float) -> GateSpec:
+    """The metric on the test rows is at most ``value``."""
+    return GateSpec("at_most", {"metric": metric, "value": value})
+
+
+def beats_champion(metric: str | None = None, *, confidence: float = 0.95, margin: float = 0.0) -> GateSpec:
+    """Better than the champion on the same rows, by a paired bootstrap; the first version has nobody to beat."""
+    return GateSpec("beats_champion", {"metric": metric, "confidence": confidence, "margin": margin})
+
+
+def slice_gap(column: str, at_most: float, *, metric: str | None = None) -> GateSpec:
+    """Between the best and the worst value of ``column`` the metric differs by at most so much."""
+    return GateSpec("slice_gap", {"column": column, "metric": metric, "at_most": at_most})
+
+
+def calibration(at_most: float) -> GateSpec:
+    """The expected calibration error is at most so much."""
+    return GateSpec("calibration", {"at_most": at_most})
+
+
+def size(at_most_mb: float) -> GateSpec:
+    """The saved model takes at most so many megabytes."""
+    return GateSpec("size", {"at_most_mb": at_most_mb})
+
+
+def latency(at_most_ms: float) -> GateSpec:
+    """The 99th percentile of predicting one row takes at most so many milliseconds."""
+    return GateSpec("latency", {"at_most_ms": at_most_ms})
+
+
+def no_unseen_features() -> GateSpec:
+    """Every feature of the model can be had online."""
+    return GateSpec("no_unseen_features", {})
+
+
+@dataclass(frozen=True, eq=False)
+class Tune:
+    """A search for parameters: ``{"max_depth": integer(3, 8), "eta": number(0.01, 0.3, log=True)}``."""
+
+    space: Mapping[str, tuple[Any, ...]]
+    trials: int = 30
+    timeout_seconds: float | None = None
+
+    def spec(self) -> TuneSpec:
+        return TuneSpec(dict(self.space), self.trials, self.timeout_seconds)
+
+
+def number(low: float, high: float, *, log: bool = False) -> tuple[Any, ...]:
+    return ("float", low, high, log)
+
+
+def integer(low: int, high: int, *, log: bool = False) -> tuple[Any, ...]:
+    return ("int", low, high, log)
+
+
+def choice(*values: Any) -> tuple[Any, ...]:
+    return ("choice", *values)
+
+
+@dataclass(frozen=True, eq=False)
+class Model(Declaration):
+    """Made by the decorator `model`. Calling it calls the function."""
+
+    KIND: ClassVar[str] = "model"
+    name: str
+    training_set: TrainingSet
+    function: Callable[..., Any]
+    metric: str
+    task: Task | None = None
+    params: Mapping[str, Any] = field(default_factory=dict)
+    gates: tuple[GateSpec, ...] = ()
+    slices: tuple[str, ...] = ()
+    tune: Tune | None = None
+    seed: int = 0
+
+    def __call__(self, *arguments: Any, **named: Any) -> Any:
+        return self.function(*arguments, **named)
+
+    def upstream(self) -> tuple[Declaration, ...]:
+        return (self.training_set,)
+
+    def problems(self) -> Iterator[Problem]:
+        yield from super().problems()
+        known = {name for names in METRICS.values() for name in names}
+        asked = [self.metric, *(gate.options.get("metric") for gate in self.gates)]
+        for metric in asked:
+            if metric is not None and metric not in known:
+                yield self.problem("metric-unknown", f"the metric is {metric!r}", mend=did_you_mean(metric, known))
+
+
+def model(
+    name: str,
+    training_set: TrainingSet,
+    *,
+    metric: str,
+    task: str | None = None,
+    params: Mapping[str, Any] | None = None,
+    gates: tuple[GateSpec, ...] | list[GateSpec] = (),
+    slices: tuple[str, ...] | list[str] | str = (),
+    tune: Tune | None = None,
+    seed: int = 0,
+    owner: str = "",
+) -> Callable[[Callable[..., Any]], Model]:
+    """Declare a model by a function ``(data, params) -> fitted model``.
+
+    ``task`` (binary, multiclass, regression) follows from the label when left out: a comparison is binary, a string
+    multiclass, a number regression.
+    """
+    expect(training_set, TrainingSet, f"model:{name}", "the training set")
+
+    def declare(function: Callable[..., Any]) -> Model:
+        return Model(
+            name,
+            training_set,
+            function,
+            metric,
+            Task(task) if task is not None else None,
+            dict(params or {}),
+            tuple_of(gates),
+            tuple_of(slices),
+            tune,
+            seed,
+            owner=owner,
+            description=(function.__doc__ or "").strip(),
+        )
+
+    return declare

@@ -1,0 +1,125 @@
+"""On-demand features: a function of other features and of what the request brings."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from typing import Any, ClassVar, get_type_hints
+
+from inseam.define.declaration import Declaration, expect
+from inseam.define.feature_view import FeatureView
+from inseam.ir.windows import EVENT_TIME
+from inseam.kernel.errors import Problem
+from inseam.kernel.frozen import METADATA, canonical
+from inseam.kernel.types import DataType
+
+_TYPES: dict[Any, DataType] = {
+    bool: DataType.BOOL,
+    int: DataType.INT64,
+    float: DataType.FLOAT64,
+    str: DataType.STRING,
+    datetime: DataType.TIMESTAMP,
+    date: DataType.DATE,
+}
+
+
+@dataclass(frozen=True, eq=False)
+class OnDemand(Declaration):
+    """Made by the decorator `on_demand`. Calling it calls the function."""
+
+    KIND: ClassVar[str] = "on_demand"
+    name: str
+    function: Callable[..., Any]
+    views: tuple[FeatureView | OnDemand, ...]
+    hints: dict[str, Any] = field(default_factory=dict, repr=False, metadata=METADATA)
+
+    def __call__(self, *arguments: Any, **named: Any) -> Any:
+        return self.function(*arguments, **named)
+
+    @property
+    def offered(self) -> tuple[str, ...]:
+        """The features that the function may name as parameters."""
+        names: list[str] = []
+        for view in self.views:
+            names += view.names if isinstance(view, FeatureView) else [view.name]
+        return tuple(names)
+
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        return tuple(name for name in inspect.signature(self.function).parameters if name != EVENT_TIME)
+
+    @property
+    def takes_event_time(self) -> bool:
+        return EVENT_TIME in inspect.signature(self.function).parameters
+
+    @property
+    def inputs(self) -> dict[str, DataType]:
+        """Parameters that are no feature: the request, or the spine, must bring them."""
+        return {
+            name: _TYPES.get(self.hints.get(name), DataType.FLOAT64)
+            for name in self.parameters
+            if name not in self.offered
+        }
+
+    @property
+    def type(self) -> DataType:
+        return _TYPES.get(self.hints.get("return"), DataType.FLOAT64)
+
+    def meaning(self) -> dict[str, Any]:
+        return super().meaning() | {"inputs": canonical(self.inputs), "type": self.type.value}
+
+    def upstream(self) -> tuple[Declaration, ...]:
+        return self.views
+
+    def problems(self) -> Iterator[Problem]:
+        yield from super().problems()
+        for name, parameter in inspect.signature(self.function).parameters.items():
+            if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD, parameter.POSITIONAL_ONLY):
+                yield self.problem("parameter-invalid", f"parameter {parameter}", expected="named parameters only")
+            elif name not in self.offered and name != EVENT_TIME and self.hints.get(name) not in _TYPES:
+                yield self.problem(
+                    "annotation-missing",
+                    f"the request's input {name!r} has type {self.hints.get(name, 'unstated')}",
+                    expected="one of bool, int, float, str, datetime, date",
+                    mend=f"write {name}: float, or name a view that has a feature {name!r}",
+                )
+        if self.hints.get("return") not in _TYPES:
+            yield self.problem(
+                "annotation-missing",
+                f"the function returns {self.hints.get('return', 'an unstated type')}",
+                expected="one of bool, int, float, str, datetime, date",
+            )
+
+
+def on_demand(
+    *views: FeatureView | OnDemand, name: str | None = None, owner: str = "", tags: tuple[str, ...] = ()
+) -> Callable[[Callable[..., Any]], OnDemand]:
+    """Declare a feature by a vectorised function; parameters that no view offers come with the request.
+
+    The function takes and returns whole columns (numpy arrays: numbers as float64 with NaN for NULL) and is called in
+    the same way at training and at serving time.
+    """
+    for view in views:
+        expect(view, (FeatureView, OnDemand), "on_demand", "what it reads")
+
+    def declare(function: Callable[..., Any]) -> OnDemand:
+        return OnDemand(
+            name or function.__name__,
+            function,
+            tuple(views),
+            hints=_hints(function),
+            owner=owner,
+            tags=tags,
+            description=(function.__doc__ or "").strip(),
+        )
+
+    return declare
+
+
+def _hints(function: Callable[..., Any]) -> dict[str, Any]:
+    try:
+        return dict(get_type_hints(function))
+    except (NameError, TypeError):
+        return dict(getattr(function, "__annotations__", {}))

@@ -1,0 +1,151 @@
+"""Sources: where rows come from, and row-wise transforms of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+from zoneinfo import ZoneInfo
+
+from inseam.define.check import checks_of
+from inseam.define.declaration import Declaration, expect, tuple_of
+from inseam.ir.checks import CheckSpec
+from inseam.kernel.errors import Problem
+from inseam.kernel.frozen import METADATA
+from inseam.kernel.types import DataType
+
+
+@dataclass(frozen=True, eq=False)
+class Source(Declaration):
+    """Rows of events, each with the instant at which it happened.
+
+    ``location`` is a file, a directory or a glob (relative to the project) of CSV, Parquet or JSON lines; or give a
+    ``database`` URL (``env:NAME`` reads it from the environment) and a ``query``. ``schema`` maps columns to types;
+    left out it is inferred at the first load and then held. ``rename`` maps the file's names to ours.
+
+    >>> Source("orders", "data/orders/*.csv", timestamp="ordered_at", checks=["amount >= 0"]).checks[0].expression
+    'amount >= 0'
+    """
+
+    KIND: ClassVar[str] = "source"
+    name: str
+    location: str | None = field(default=None, metadata=METADATA)
+    timestamp: str = field(default="", kw_only=True)
+    format: str | None = field(default=None, kw_only=True)
+    database: str | None = field(default=None, kw_only=True, metadata=METADATA)
+    query: str | None = field(default=None, kw_only=True)
+    schema: Mapping[str, str] | None = field(default=None, kw_only=True)
+    rename: Mapping[str, str] = field(default_factory=dict, kw_only=True)
+    timezone: str = field(default="UTC", kw_only=True)
+    ambiguous: str = field(default="quarantine", kw_only=True)
+    timestamp_formats: tuple[str, ...] = field(default=(), kw_only=True)
+    encoding: str | None = field(default=None, kw_only=True)
+    delimiter: str | None = field(default=None, kw_only=True)
+    key: tuple[str, ...] | str = field(default=(), kw_only=True)
+    checks: tuple[CheckSpec, ...] | list[Any] = field(default=(), kw_only=True)
+
+    def __post_init__(self) -> None:
+        self._set("key", tuple_of(self.key))
+        self._set("timestamp_formats", tuple_of(self.timestamp_formats))
+        self._set("checks", checks_of(self.checks))
+        super().__post_init__()
+
+    def problems(self) -> Iterator[Problem]:
+        yield from super().problems()
+        if not self.timestamp:
+            yield self.problem("timestamp-missing", "no timestamp column is named", mend='add timestamp="..."')
+        if (self.location is None) == (self.query is None):
+            yield self.problem(
+                "location-unclear",
+                "neither a location nor a query is given" if self.query is None else "both a location and a query are",
+                expected="a file location, or a database with a query",
+            )
+        if self.query is not None and self.database is None:
+            yield self.problem("database-missing", "a query without a database", mend='add database="env:NAME"')
+        if self.ambiguous not in ("quarantine", "earliest", "latest"):
+            yield self.problem(
+                "choice-invalid", f"ambiguous is {self.ambiguous!r}", expected="quarantine, earliest, latest"
+            )
+        try:
+            ZoneInfo(self.timezone)
+        except (KeyError, ValueError, OSError):
+            yield self.problem(
+                "timezone-unknown", f"the time zone is {self.timezone!r}", expected="a name such as Europe/Berlin"
+            )
+        if self.schema is not None:
+            yield from self._schema_problems(self.schema)
+
+    def _schema_problems(self, schema: Mapping[str, str]) -> Iterator[Problem]:
+        types = [type_.value for type_ in DataType]
+        for column, type_ in schema.items():
+            if type_ not in types:
+                yield self.problem("type-unknown", f"column {column!r} has type {type_!r}", expected=", ".join(types))
+        if self.timestamp and self.timestamp not in schema:
+            yield self.problem(
+                "column-unknown",
+                f"the timestamp {self.timestamp!r} is not in the schema",
+                expected=f"one of {', '.join(schema)}",
+            )
+
+
+@dataclass(frozen=True, eq=False)
+class Transform(Declaration):
+    """A source's rows, reshaped one by one: filtered, with columns added, renamed or computed.
+
+    ``sql`` is a SELECT from the source's name; or use the decorator `transform` on a function of an Ibis table. A row
+    stays a row: no grouping, joins or windows, for those would look across time.
+
+    >>> orders = Source("orders", "orders.csv", timestamp="ordered_at")
+    >>> paid = Transform("paid", orders, sql="SELECT *, quantity * price AS amount FROM orders WHERE is_paid")
+    >>> paid.timestamp
+    'ordered_at'
+    """
+
+    KIND: ClassVar[str] = "transform"
+    name: str
+    source: Source
+    sql: str | None = field(default=None, kw_only=True)
+    function: Callable[..., Any] | None = field(default=None, kw_only=True)
+    timestamp: str = field(default="", kw_only=True)
+
+    def __post_init__(self) -> None:
+        expect(self.source, Source, f"transform:{self.name}", "the source")
+        if not self.timestamp:
+            self._set("timestamp", self.source.timestamp)
+        super().__post_init__()
+
+    def upstream(self) -> tuple[Declaration, ...]:
+        return (self.source,)
+
+    def problems(self) -> Iterator[Problem]:
+        yield from super().problems()
+        if (self.sql is None) == (self.function is None):
+            yield self.problem(
+                "transform-unclear", "it has neither sql nor a function, or both", expected="one of them"
+            )
+
+
+def transform(
+    name: str, source: Source, *, timestamp: str = "", owner: str = ""
+) -> Callable[[Callable[..., Any]], Transform]:
+    """Declare a transform by a function from an Ibis table to an Ibis table."""
+
+    def declare(function: Callable[..., Any]) -> Transform:
+        return Transform(
+            name,
+            source,
+            function=function,
+            timestamp=timestamp,
+            owner=owner,
+            description=(function.__doc__ or "").strip(),
+        )
+
+    return declare
+
+
+Rows = Source | Transform
+"""Whatever rows can be read from."""
+
+
+def source_of(rows: Rows) -> Source:
+    return rows.source if isinstance(rows, Transform) else rows

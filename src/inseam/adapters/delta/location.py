@@ -48,6 +48,11 @@ class Location:
         parts = table.split("/")
         return ("/".join(parts[:count]) for count in range(1, len(parts)))
 
+    def log_entry(self, table: str, version: int) -> str:
+        """One commit of the table's log, as JSON lines."""
+        with self.filesystem.open_input_file(f"{self.path(table)}/{LOG}/{version:020d}.json") as file:
+            return bytes(file.read()).decode()
+
     def walk(self) -> Iterator[str]:
         """The names of all tables, in order."""
         yield from self._walk("")

@@ -189,7 +189,7 @@ class DeltaTables:
             opened.alter.add_columns(DeltaSchema.from_arrow(pa.schema(added)).fields)
         base = int(opened.version())
         opened.create_write_transaction(files.actions, "append", opened.schema(), commit_properties=properties)
-        return _version_of(opened, base, properties)
+        return self._version_of(table, opened, base, properties)
 
     def _replace_once(self, table: str, files: DataFiles, schema: pa.Schema, properties: CommitProperties) -> int:
         opened = self._open(table)
@@ -198,7 +198,17 @@ class DeltaTables:
         delta = DeltaSchema.from_arrow(schema)
         base = int(opened.version())
         opened.create_write_transaction(files.actions, "overwrite", delta, commit_properties=properties)
-        return _version_of(opened, base, properties)
+        return self._version_of(table, opened, base, properties)
+
+    def _version_of(self, table: str, opened: DeltaTable, base: int, properties: CommitProperties) -> int:
+        """The version that a commit on ``base`` became: delta-rs does not say, and others may have come between."""
+        opened.update_incremental()
+        newest = int(opened.version())
+        if newest == base + 1:
+            return newest
+        mark = (properties.custom_metadata or {})[COMMIT]
+        # `DeltaTable.history` miscounts its versions while others commit: the log itself is asked.
+        return next(v for v in range(base + 1, newest + 1) if mark in self._location.log_entry(table, v))
 
     def _create(self, table: str, files: DataFiles, schema: pa.Schema, properties: CommitProperties) -> int:
         """The first commit. Losing the race to create the table is a conflict like any other.
@@ -239,18 +249,6 @@ def _properties(key: CommitKey | None, metadata: Mapping[str, str] | None) -> Co
     return CommitProperties(
         custom_metadata={**(metadata or {}), COMMIT: uuid.uuid4().hex}, app_transactions=transactions
     )
-
-
-def _version_of(opened: DeltaTable, base: int, properties: CommitProperties) -> int:
-    """The version that a commit became, which delta-rs does not say: others may have committed before and after it."""
-    opened.update_incremental()
-    newest = int(opened.version())
-    if newest == base + 1:
-        return newest
-    for entry in opened.history(newest - base):
-        if entry.get(COMMIT) == (properties.custom_metadata or {})[COMMIT]:
-            return int(entry["version"])
-    raise ConflictError("a table's log", "a commit that was just made is not in it", mend="is the log being cleaned?")
 
 
 def _arrow_schema(opened: DeltaTable) -> pa.Schema:

@@ -63,6 +63,10 @@ class OnDemand(Declaration):
             if name not in self.offered
         }
 
+    def declared_type(self, parameter: str) -> DataType | None:
+        """The type that a parameter's annotation names, when it names one of ours."""
+        return _TYPES.get(self.hints.get(parameter))
+
     @property
     def type(self) -> DataType:
         return _TYPES.get(self.hints.get("return"), DataType.FLOAT64)

@@ -1,0 +1,271 @@
+"""Declarations to specs: references resolved, durations in microseconds, types known."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from inseam.define.aggregate import Aggregate
+from inseam.define.endpoint import Endpoint
+from inseam.define.feature_view import FeatureView
+from inseam.define.model import Model
+from inseam.define.on_demand import OnDemand
+from inseam.define.source import Source
+from inseam.define.training_set import Snapshots, SpineRows, SpineTable, TrainingSet, microseconds
+from inseam.ir.aggregates import AggregateSpec, result_type
+from inseam.ir.checks import SourceSpec
+from inseam.ir.functions import FunctionRef
+from inseam.ir.on_demand import OnDemandSpec
+from inseam.ir.spine import RowsSpine, SnapshotsSpine, Spine, TableSpine
+from inseam.ir.training import EndpointSpec, LabelSpec, ModelSpec, SplitSpec, Task, TrainingSetSpec
+from inseam.ir.windows import WindowedAggregate
+from inseam.kernel.clock import Step, parse_duration, parse_instant
+from inseam.kernel.errors import NotFoundError
+from inseam.kernel.types import DataType, Field, Schema
+from inseam.plan.meaning import lineage
+from inseam.plan.schemas import Schemas, declared_schema
+
+LABEL_VALUE = "label_value"
+"""The forward aggregate's own column, before it is compared."""
+FileReader = Callable[[Path], tuple[Schema, str]]
+"""The columns and the content digest of a file that a user brings."""
+
+
+def source_spec(source: Source, root: Path) -> SourceSpec:
+    """What ingestion needs; relative locations are under the project's ``root``."""
+    return SourceSpec(
+        name=source.name,
+        timestamp=source.timestamp,
+        location=None if source.location is None else str(root / source.location),
+        format=source.format,
+        database=source.database,
+        query=source.query,
+        schema=declared_schema(source),
+        rename=tuple(source.rename.items()),
+        timezone=source.timezone,
+        ambiguous=source.ambiguous,
+        timestamp_formats=source.timestamp_formats,
+        encoding=source.encoding,
+        delimiter=source.delimiter,
+        key=tuple(source.key),
+        checks=tuple(source.checks),
+    )
+
+
+def _known(schemas: Schemas, item: FeatureView | TrainingSet, rows: object, schema: Schema | None) -> Schema:
+    if schema is None:
+        raise NotFoundError(
+            str(item.ref),
+            f"the columns of {getattr(rows, 'ref', rows)} are not known yet",
+            expected="a declared schema or a first load",
+            mend="run `inseam ingest`, or declare schema={...} on the source",
+        )
+    return schema
+
+
+def view_spec(view: FeatureView, schemas: Schemas) -> WindowedAggregate:
+    schema = _known(schemas, view, view.rows, schemas.of(view.rows))
+    return WindowedAggregate(
+        name=view.name,
+        relation=schemas.relation(view.rows),
+        keys=view.entity.keys,
+        step=Step(parse_duration(view.every), view.timezone),
+        lag=parse_duration(view.lag),
+        aggregates=tuple(
+            _aggregate_spec(name, aggregate, schema, view.ttl) for name, aggregate in view.features.items()
+        ),
+    )
+
+
+def _aggregate_spec(name: str, aggregate: Aggregate, schema: Schema, ttl: str | None) -> AggregateSpec:
+    column = schema.type_of(aggregate.column) if aggregate.column is not None else None
+    return AggregateSpec(
+        name=name,
+        kind=aggregate.kind,
+        type=result_type(aggregate.kind, column),
+        column=aggregate.column,
+        over=microseconds(aggregate.over or aggregate.ttl or ttl),
+        where=aggregate.where,
+        quantile=aggregate.q,
+    )
+
+
+def on_demand_spec(item: OnDemand, types: dict[str, DataType]) -> OnDemandSpec:
+    """``types``: of the features known so far, by name."""
+    inputs = item.inputs
+    return OnDemandSpec(
+        name=item.name,
+        type=item.type,
+        function=FunctionRef.of(item.function),
+        features=tuple(Field(name, types[name]) for name in item.parameters if name not in inputs),
+        inputs=tuple(Field(name, type_) for name, type_ in inputs.items()),
+        takes_event_time=item.takes_event_time,
+    )
+
+
+def training_set_spec(item: TrainingSet, schemas: Schemas, root: Path, read_file: FileReader) -> TrainingSetSpec:
+    views = tuple(view_spec(use.view, schemas).only(use.features) for use in item.uses)
+    spine, carried = _spine_spec(item, schemas, root, read_file)
+    types = {f.name: f.type for view in views for f in view.schema} | {f.name: f.type for f in carried}
+    on_demand: list[OnDemandSpec] = []
+    for feature in item.on_demand:
+        on_demand.append(on_demand_spec(feature, types))
+        types[feature.name] = feature.type
+    return TrainingSetSpec(
+        name=item.name,
+        spine=spine,
+        views=views,
+        on_demand=tuple(on_demand),
+        features=tuple(Field(name, types[name]) for name in feature_names(item)),
+        label=_label_spec(item, schemas, carried),
+        split=SplitSpec(
+            at=None if item.split.at is None else parse_instant(item.split.at),
+            test=microseconds(item.split.test),
+            fraction=item.split.fraction,
+        ),
+        fingerprint=lineage(item),
+    )
+
+
+def feature_names(item: TrainingSet) -> tuple[str, ...]:
+    """The columns that a model sees: only what is listed, not what on-demand features merely read."""
+    names: list[str] = []
+    for feature in item.features:
+        if isinstance(feature, str):
+            names.append(feature)
+        elif isinstance(feature, OnDemand):
+            names.append(feature.name)
+        else:
+            names += feature.names if isinstance(feature, FeatureView) else feature.features
+    return tuple(dict.fromkeys(names))
+
+
+def _spine_spec(
+    item: TrainingSet, schemas: Schemas, root: Path, read_file: FileReader
+) -> tuple[Spine, tuple[Field, ...]]:
+    spine = item.spine
+    if isinstance(spine, Snapshots):
+        rows = item.activity
+        assert rows is not None  # `problems` has reported it otherwise
+        _known(schemas, item, rows, schemas.of(rows))
+        step = Step(parse_duration(spine.every), spine.timezone)
+        return SnapshotsSpine(
+            schemas.relation(rows),
+            item.keys,
+            step,
+            microseconds(spine.active),
+            _instant(spine.start),
+            _instant(spine.end),
+        ), ()
+    if isinstance(spine, SpineRows):
+        schema = _known(schemas, item, spine.rows, schemas.of(spine.rows))
+        return RowsSpine(schemas.relation(spine.rows), item.keys, spine.columns), _fields(schema, spine.columns)
+    return _table_spine(spine, item, root, read_file)
+
+
+def _table_spine(
+    spine: SpineTable, item: TrainingSet, root: Path, read_file: FileReader
+) -> tuple[TableSpine, tuple[Field, ...]]:
+    path = root / spine.path
+    schema, digest = read_file(path)
+    return TableSpine(str(path), digest, item.keys, spine.timestamp, schema), _fields(schema, spine.columns)
+
+
+def _fields(schema: Schema, names: tuple[str, ...]) -> tuple[Field, ...]:
+    return tuple(f for name in names for f in schema if f.name == name)
+
+
+def _instant(text: str | None) -> int | None:
+    return None if text is None else parse_instant(text)
+
+
+def _label_spec(item: TrainingSet, schemas: Schemas, carried: tuple[Field, ...]) -> LabelSpec:
+    label, aggregate, comparison = item.label, item.label.aggregate, item.label.comparison
+    if aggregate is None or aggregate.rows is None:
+        type_ = next(f.type for f in carried if f.name == label.column)
+        return LabelSpec(type=type_, column=label.column)
+    schema = _known(schemas, item, aggregate.rows, schemas.of(aggregate.rows))
+    spec = _aggregate_spec(LABEL_VALUE, aggregate, schema, None)
+    window = WindowedAggregate(
+        name="label",
+        relation=schemas.relation(aggregate.rows),
+        keys=item.keys,
+        step=Step(0),
+        lag=0,
+        aggregates=(spec,),
+        forward=parse_duration(label.ahead or "0s"),
+    )
+    if comparison is None:
+        return LabelSpec(type=spec.type, window=window)
+    return LabelSpec(DataType.BOOL, window, comparison.compare, comparison.threshold)
+
+
+def task_of(item: Model, schemas: Schemas) -> Task | None:
+    """The declared task, or the one that the label's type means; None while that is not known."""
+    if item.task is not None:
+        return item.task
+    label = item.training_set.label
+    if label.comparison is not None:
+        return Task.BINARY
+    aggregate = label.aggregate
+    if aggregate is not None and aggregate.rows is not None:
+        schema = schemas.of(aggregate.rows)
+        column = schema.type_of(aggregate.column) if schema is not None and aggregate.column is not None else None
+        if aggregate.column is not None and column is None:
+            return None
+        return _task(result_type(aggregate.kind, column))
+    spine = item.training_set.spine
+    schema = schemas.of(spine.rows) if isinstance(spine, SpineRows) else None
+    type_ = schema.type_of(label.column) if schema is not None and label.column is not None else None
+    return None if type_ is None else _task(type_)
+
+
+def _task(type_: DataType) -> Task:
+    return {DataType.BOOL: Task.BINARY, DataType.STRING: Task.MULTICLASS}.get(type_, Task.REGRESSION)
+
+
+def model_spec(item: Model, training_set: TrainingSetSpec, schemas: Schemas) -> ModelSpec:
+    return ModelSpec(
+        name=item.name,
+        training_set=training_set,
+        function=FunctionRef.of(item.function),
+        task=task_of(item, schemas) or _task(training_set.label.type),
+        metric=item.metric,
+        params=dict(item.params),
+        gates=item.gates,
+        slices=item.slices,
+        tune=item.tune.spec() if item.tune is not None else None,
+        seed=item.seed,
+        fingerprint=lineage(item),
+        owner=item.owner,
+    )
+
+
+def key_fields(item: TrainingSet, schemas: Schemas, training_set: TrainingSetSpec) -> tuple[Field, ...]:
+    """The spine's key columns with their types, from the first schema that has them."""
+    found = [view.relation.schema for view in training_set.views]
+    spine = training_set.spine
+    found.append(spine.schema if isinstance(spine, TableSpine) else spine.relation.schema)
+    return tuple(
+        Field(key, next((t for s in found if (t := s.type_of(key)) is not None), DataType.STRING)) for key in item.keys
+    )
+
+
+def endpoint_spec(item: Endpoint, training_set: TrainingSetSpec, schemas: Schemas) -> EndpointSpec:
+    declared = item.model.training_set
+    inputs = {f.name: f for spec in training_set.on_demand for f in spec.inputs}
+    carried = {f.name: f for f in training_set.features if f.name in declared.carried}
+    return EndpointSpec(
+        name=item.name,
+        model=item.model.name,
+        keys=key_fields(declared, schemas, training_set),
+        views=training_set.views,
+        on_demand=training_set.on_demand,
+        features=training_set.features,
+        inputs=tuple((inputs | carried).values()),
+        unknown=item.unknown,
+        defaults=dict(item.defaults),
+        max_rows=item.max_rows,
+        max_staleness=microseconds(item.max_staleness),
+        fingerprint=lineage(item),
+    )

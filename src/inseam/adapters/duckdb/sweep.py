@@ -5,41 +5,18 @@ boundary b iff their keys are equal, b - over <= ts < b, and it is known by then
 Import this module on first use: it brings in numba.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cached_property
-from typing import Any
 
 import numpy as np
 
-from inseam.adapters.duckdb import sweep_kernels as kernels
 from inseam.adapters.duckdb import sweep_layout as layouts
+from inseam.adapters.duckdb.sweep_answer import KINDS, Answer, Ask, Column, Task
+from inseam.adapters.duckdb.sweep_crew import Crew, frozen
 from inseam.adapters.duckdb.sweep_layout import EARLIEST, LATEST, Array, Layout
-from inseam.adapters.duckdb.sweep_sums import spreads, sums
 
-KINDS = ("count", "sum", "mean", "min", "max", "std", "first", "last", "distinct")
-Answer = tuple[Array, Array | None]
-_PICKS = {"max": kernels.MAX, "min": kernels.MIN, "last": kernels.LAST, "first": kernels.FIRST}
-_FEW = 50_000  # rows below which a second thread costs more than it saves
-
-
-@dataclass(frozen=True)
-class Column:
-    """One column of the events: float64, int64 or bool cells (strings come as int64 codes); valid None = no NULL."""
-
-    values: Array
-    valid: Array | None = None
-
-
-@dataclass(frozen=True)
-class Ask:
-    """One aggregate: kind over column, of rows where mask (a bool column; NULL is false) holds, over_us back."""
-
-    kind: str
-    column: str | None = None
-    mask: str | None = None
-    over_us: int | None = None
+__all__ = ["KINDS", "Answer", "Ask", "Column", "sweep"]
 
 
 @dataclass(frozen=True)
@@ -86,7 +63,7 @@ def sweep(
         layout, order = _lay_out(crew, events, spine_key, spine_boundary, lag_us, every_us, overs, key_count)
         answers: dict[Ask, Answer] = {}
         for column in dict.fromkeys(ask.column for ask in asks):  # one column's cells in memory at a time
-            task = _Task(crew, layout, order, columns, column, spine_boundary.size)
+            task = Task(crew, layout, order, columns, column, spine_boundary.size)
             for mask in dict.fromkeys(ask.mask for ask in asks if ask.column == column):
                 answers |= task.answer([ask for ask in asks if (ask.column, ask.mask) == (column, mask)], mask)
     return [answers[ask] for ask in asks]
@@ -104,50 +81,14 @@ def _check(ask: Ask, columns: dict[str, Column]) -> None:
             raise ValueError(f"column {name!r} must be float64, int64 or bool, found {columns[name].values.dtype}")
 
 
-@dataclass
-class Crew:
-    """Threads that share a kernel's work by ranges."""
-
-    pool: ThreadPoolExecutor
-    threads: int
-
-    def split(self, kernel: Callable[..., Any], cuts: Array, *arguments: Any) -> None:
-        """kernel(from, to, *arguments) for each pair of neighbouring cuts."""
-        ranges = [(int(a), int(b)) for a, b in zip(cuts[:-1], cuts[1:], strict=True) if a < b]
-        if len(ranges) <= 1 or self.threads == 1:
-            for a, b in ranges:
-                kernel(a, b, *arguments)
-            return
-        list(self.pool.map(lambda span: kernel(*span, *arguments), ranges))
-
-    def even(self, size: int) -> Array:
-        """Cuts of 0..size into equal parts, one per thread."""
-        parts = self.threads if size > _FEW else 1
-        return np.linspace(0, size, parts + 1).astype(np.int64)
-
-    def by_load(self, *starts: Array) -> Array:
-        """Cuts of the keys into parts with about equal numbers of rows, a few per thread since hot keys don't divide."""
-        load = np.sum(starts, axis=0)
-        parts = 8 * self.threads if load[-1] > _FEW else 1
-        inner = np.searchsorted(load, np.arange(1, parts) * (int(load[-1]) / parts))
-        return np.concatenate([[0], inner, [load.size - 1]])
-
-
-def _frozen(array: Array | None, dtype: type) -> Array:
-    """A contiguous read-only view (kernels are compiled for one kind of array); empty for None."""
-    view = np.ascontiguousarray(np.empty(0, dtype) if array is None else array, dtype).view()
-    view.flags.writeable = False
-    return view
-
-
-_NONE = _frozen(None, np.int64)
+_NONE = frozen(None, np.int64)
 
 
 def _deal(
     crew: Crew, key: Array, ts: Array, is_wanted: Array, ts_from: int, ts_to: int
 ) -> tuple[Array, Array, Array]:
     """(starts int64[K+1], order int32, ts by position): the wanted rows of the time range, bucketed by key, stable."""
-    key, ts = _frozen(key, np.int64), _frozen(ts, np.int64)
+    key, ts = frozen(key, np.int64), frozen(ts, np.int64)
     parts = crew.even(ts.size if ts.size > 4 * is_wanted.size else 0)  # counting per part must not outweigh the rows
     parts[-1] = ts.size
     counts = np.zeros((parts.size - 1, is_wanted.size), np.int64)
@@ -190,7 +131,7 @@ def _lay_out(
         ts_from = max(int(boundary.min()) - overs[-1], EARLIEST) if overs and overs[0] >= 0 else EARLIEST
     is_wanted = spine_start[1:] > spine_start[:-1]
     event_start, order, ts = _deal(crew, events.key, events.ts, is_wanted, ts_from, ts_to)
-    known, seq = _frozen(events.known, np.int64), _frozen(events.seq, np.int64)
+    known, seq = frozen(events.known, np.int64), frozen(events.seq, np.int64)
     crew.split(layouts.sort_runs, crew.by_load(event_start), event_start, order, ts, known, seq)
     is_late = np.zeros(key_count, np.bool_)
     enter, entry_order, sorted_enter = _enter(crew, events, event_start, order, ts, lag, every, is_late)
@@ -210,8 +151,8 @@ def _enter(
     nothing = np.empty(0, np.int64), np.empty(0, np.int32), np.empty(0, np.int64)
     if events.known is None:
         return nothing
-    known, given = _frozen(events.known, np.int64), _frozen(events.late, np.bool_)
-    any_late = bool(given.any()) if given.size else layouts.has_late(_frozen(events.ts, np.int64), known, every, lag)
+    known, given = frozen(events.known, np.int64), frozen(events.late, np.bool_)
+    any_late = bool(given.any()) if given.size else layouts.has_late(frozen(events.ts, np.int64), known, every, lag)
     if not any_late:
         return nothing
     enter = np.empty(order.size, np.int64)
@@ -220,133 +161,3 @@ def _enter(
     entry_order, sorted_enter = np.arange(order.size, dtype=np.int32), enter.copy()
     crew.split(layouts.sort_runs, cuts, starts, entry_order, sorted_enter, _NONE, _NONE)
     return enter, entry_order, sorted_enter
-
-
-@dataclass
-class _Task:
-    """The asks about one column: its cells are gathered once, and windows that several asks need are answered once."""
-
-    crew: Crew
-    layout: Layout
-    order: Array
-    columns: dict[str, Column]
-    name: str | None
-    rows: int
-
-    @cached_property
-    def cuts(self) -> Array:
-        return self.crew.by_load(self.layout.event_start, self.layout.spine_start)
-
-    @cached_property
-    def column(self) -> Column:
-        assert self.name is not None
-        return self.columns[self.name]
-
-    @cached_property
-    def is_float(self) -> bool:
-        return self.column.values.dtype == np.float64
-
-    @cached_property
-    def cells(self) -> Array:
-        """Cells by position as int64: floats as their bits."""
-        values = self.column.values
-        source = _frozen(values.view(np.int64) if self.is_float else values, np.int64)
-        out = np.empty(self.order.size, np.int64)
-        self.crew.split(layouts.gather, self.crew.even(out.size), self.order, source, out)
-        return out
-
-    @cached_property
-    def numbers(self) -> Array:
-        """Cells by position as float64."""
-        return self.cells.view(np.float64) if self.is_float else self.cells.astype(np.float64)
-
-    def passing(self, mask: str | None, *, skips_null: bool) -> Array:
-        """bool by position: rows that count; empty where all do."""
-        valid = self.column.valid if skips_null and self.name is not None else None
-        where = None
-        if mask is not None:
-            column = self.columns[mask]
-            where = column.values if column.valid is None else column.values & column.valid
-        if valid is None and where is None:
-            return np.empty(0, np.bool_)
-        out = np.empty(self.order.size, np.bool_)
-        sources = _frozen(valid, np.bool_), _frozen(where, np.bool_)
-        self.crew.split(layouts.gather_passing, self.crew.even(out.size), self.order, *sources, out)
-        return out
-
-    def answer(self, asks: Sequence[Ask], mask: str | None) -> dict[Ask, Answer]:
-        """Answer all asks of this column under one mask."""
-        answers: dict[Ask, Answer] = {}
-        overs = self.layout.over.tolist()
-        index = {ask: overs.index(-1 if ask.over_us is None else ask.over_us) for ask in asks}
-        for skips_null in (True, False):
-            group = [ask for ask in asks if (ask.kind not in ("first", "last")) is skips_null]
-            passing = self.passing(mask, skips_null=skips_null) if group else np.empty(0, np.bool_)
-            counts: dict[int, Array] = {}
-            totals: dict[int, Array] = {}
-            for kind in sorted({ask.kind for ask in group}, key=KINDS.index):
-                windows = sorted({index[ask] for ask in group if ask.kind == kind})
-                if kind in ("count", "sum", "mean", "std"):
-                    needed = sorted({index[a] for a in group if a.kind in ("count", "sum", "mean", "std")})
-                    counts = counts or self._tally(needed, np.empty(0, np.int64), passing)
-                found = self._kind(kind, windows, passing, counts, totals)
-                answers |= {ask: found[index[ask]] for ask in group if ask.kind == kind}
-        return answers
-
-    def _kind(
-        self, kind: str, windows: list[int], passing: Array, counts: dict[int, Array], totals: dict[int, Array]
-    ) -> dict[int, Answer]:
-        """Answers of one kind by window; totals keeps the float sums that sum and mean share."""
-        if kind == "count":
-            return {w: (counts[w], None) for w in windows}
-        if kind == "distinct":
-            found = self._run(kernels.distinct, np.int64, windows, self.is_float, self.cells, passing)
-            return {w: (found[w], None) for w in windows}
-        if kind in _PICKS:
-            return self._pick(kind, windows, passing)
-        if kind == "sum" and not self.is_float:
-            exact = self._tally(windows, self.cells, passing)
-            return {w: (exact[w], counts[w] > 0) for w in windows}
-        stacked = {w: counts[w] for w in windows if w not in totals}
-        if kind == "std":
-            deviations = self._float(spreads, windows, passing, counts)
-            return {w: (deviations[w], counts[w] > 1) for w in windows}
-        if stacked:
-            totals |= self._float(sums, list(stacked), passing, counts)
-        if kind == "sum":
-            return {w: (totals[w], counts[w] > 0) for w in windows}
-        return {w: (totals[w] / np.maximum(counts[w], 1), counts[w] > 0) for w in windows}
-
-    def _run(
-        self, kernel: Callable[..., None], dtype: type, windows: list[int], *arguments: Any, empty: int = 0
-    ) -> dict[int, Array]:
-        """Run a kernel over all keys; its result per window, in the spine's order."""
-        out = np.full((len(windows), self.rows), empty, dtype)
-        self.crew.split(kernel, self.cuts, self.layout, np.array(windows, np.int64), *arguments, out)
-        return dict(zip(windows, out, strict=True))
-
-    def _tally(self, windows: list[int], cells: Array, passing: Array) -> dict[int, Array]:
-        return self._run(kernels.tally, np.int64, windows, cells, passing)
-
-    def _float(
-        self, kernel: Callable[..., None], windows: list[int], passing: Array, counts: dict[int, Array]
-    ) -> dict[int, Array]:
-        stacked = np.stack([counts[w] for w in windows])
-        return self._run(kernel, np.float64, windows, self.numbers, passing, stacked)
-
-    def _pick(self, kind: str, windows: list[int], passing: Array) -> dict[int, Answer]:
-        """min, max, first, last: the cell of the row that the kernel points to."""
-        is_place = kind in ("first", "last")
-        cells = np.empty(0, np.int64) if is_place else self.cells
-        found = self._run(kernels.pick, np.int32, windows, _PICKS[kind], self.is_float, cells, passing, empty=-1)
-        answers: dict[int, Answer] = {}
-        for w, position in found.items():
-            valid = position >= 0
-            if self.order.size == 0:
-                answers[w] = np.zeros(self.rows, self.column.values.dtype), valid
-                continue
-            row = self.order[np.maximum(position, 0)]
-            if is_place and self.column.valid is not None:
-                valid &= self.column.valid[row]
-            answers[w] = self.column.values[row], valid
-        return answers

@@ -1,64 +1,35 @@
-"""Sums and deviations of one window, row by row: the careful way for the few windows that prefix sums can't promise."""
+"""What `sweep_sums` leaves to do: windows that prefix sums can't promise, and windows with infinite or NaN cells.
+
+Both are rare, so that they are kernels of their own, compiled only where they are needed.
+"""
 
 import math
 
 import numpy as np
 
-from inseam.adapters.duckdb.sweep_layout import Array, Layout, kernel
-
-_SPLIT = 134217729.0  # 2**27 + 1: Dekker's constant
-
-
-@kernel
-def two_sum(a: float, b: float) -> tuple[float, float]:
-    """(s, e) with s = a + b rounded and s + e = a + b exactly (Knuth)."""
-    s = a + b
-    t = s - a
-    return s, (a - (s - t)) + (b - t)
+from inseam.adapters.duckdb.sweep_layout import Array, Layout, is_idle, kernel, line_up, longest_run
+from inseam.adapters.duckdb.sweep_sums import two_sum
 
 
 @kernel
-def two_product(a: float, b: float) -> tuple[float, float]:
-    """(p, e) with p = a * b rounded and p + e = a * b exactly, for sizes between 1e-145 and 1e145 (Dekker)."""
-    p = a * b
-    t = _SPLIT * a
-    a_high = t - (t - a)
-    a_low = a - a_high
-    t = _SPLIT * b
-    b_high = t - (t - b)
-    b_low = b - b_high
-    return p, ((a_high * b_high - p) + a_high * b_low + a_low * b_high) + a_low * b_low
-
-
-@kernel
-def is_inside(layout: Layout, key: int, s: int, p: int, passing: Array) -> bool:
-    """Whether a row of the window's range of positions counts for sorted spine row s."""
-    if passing.size and not passing[p]:
-        return False
-    return not layout.is_late[key] or layout.enter[p] <= layout.boundary[s]
-
-
-@kernel
-def _greatest(layout: Layout, key: int, w: int, s: int, cells: Array, passing: Array) -> float:
-    """The window's greatest finite cell, by size."""
-    greatest = 0.0
+def _take(layout: Layout, key: int, w: int, s: int, cells: Array, passing: Array, taken: Array) -> int:
+    """Copy the finite cells that count for sorted spine row s; returns how many."""
+    enter, late, boundary = layout.enter, layout.is_late[key], layout.boundary[s]
+    size = 0
     for p in range(layout.begin[w, s], layout.end[s]):
-        if is_inside(layout, key, s, p, passing) and math.isfinite(cells[p]):
-            greatest = max(greatest, abs(cells[p]))
-    return greatest
+        counts = (passing.size == 0 or passing[p]) and (not late or enter[p] <= boundary)
+        if counts and math.isfinite(cells[p]):
+            taken[size] = cells[p]
+            size += 1
+    return size
 
 
 @kernel
-def _scaled_sum(
-    layout: Layout, key: int, w: int, s: int, scale: float, cells: Array, passing: Array
-) -> float:
+def _exact_sum(cells: Array, scale: float, parts: Array) -> float:
     """Sum of scale * cell by Shewchuk's method: parts holds the exact sum as numbers that don't overlap."""
-    parts = np.empty(64, np.float64)
     used = 0
-    for p in range(layout.begin[w, s], layout.end[s]):
-        if not is_inside(layout, key, s, p, passing) or not math.isfinite(cells[p]):
-            continue
-        x = cells[p] * scale
+    for cell in cells:
+        x = cell * scale
         kept = 0
         for i in range(used):
             x, rest = two_sum(x, parts[i])
@@ -74,25 +45,77 @@ def _scaled_sum(
 
 
 @kernel
-def exact_sum(layout: Layout, key: int, w: int, s: int, cells: Array, passing: Array) -> float:
-    """Sum of the window's finite cells, rounded about once; infinite only if the sum itself is out of range."""
-    scale = 2.0**-64 if _greatest(layout, key, w, s, cells, passing) > 1e285 else 1.0
-    return _scaled_sum(layout, key, w, s, scale, cells, passing) / scale
+def _exact_deviation(cells: Array, greatest: float, parts: Array) -> float:
+    """Sample standard deviation by two passes, the second correcting the mean."""
+    scale = 2.0**-600 if greatest > 1e100 else (2.0**600 if greatest < 1e-100 else 1.0)  # keeps squares in range
+    mean = _exact_sum(cells, scale, parts) / cells.size
+    total = squares = 0.0
+    for cell in cells:
+        d = cell * scale - mean
+        total += d
+        squares += d * d
+    return math.sqrt(max(squares - total * total / cells.size, 0.0) / max(cells.size - 1, 1)) / scale
 
 
 @kernel
-def exact_deviation(
-    layout: Layout, key: int, w: int, s: int, n: int, cells: Array, passing: Array
-) -> float:
-    """Sample standard deviation of the window's n finite cells by two passes, the second correcting the mean."""
-    greatest = _greatest(layout, key, w, s, cells, passing)
-    scale = 2.0**-600 if greatest > 1e100 else (2.0**600 if greatest < 1e-100 else 1.0)  # keeps squares in range
-    mean = _scaled_sum(layout, key, w, s, scale, cells, passing) / n
-    total = 0.0
-    squares = 0.0
-    for p in range(layout.begin[w, s], layout.end[s]):
-        if is_inside(layout, key, s, p, passing) and math.isfinite(cells[p]):
-            d = cells[p] * scale - mean
-            total += d
-            squares += d * d
-    return math.sqrt(max(squares - total * total / n, 0.0) / (n - 1)) / scale
+def redo_unsure(
+    c0: int, c1: int, layout: Layout, windows: Array, is_spread: bool, cells: Array, passing: Array, out: Array
+) -> None:
+    """Replace each NaN in out float64[len(windows), m] by the sum or deviation of the window's finite cells."""
+    parts = np.empty(64, np.float64)
+    taken = np.empty(longest_run(layout, c0, c1), np.float64)
+    for key in range(c0, c1):
+        for s in range(layout.spine_start[key], layout.spine_start[key + 1]):
+            for k in range(windows.size):
+                if math.isnan(out[k, layout.spine_row[s]]):
+                    found = taken[: _take(layout, key, windows[k], s, cells, passing, taken)]
+                    greatest = 0.0
+                    for cell in found:
+                        greatest = max(greatest, abs(cell))
+                    if is_spread:
+                        result = _exact_deviation(found, greatest, parts)
+                    else:
+                        scale = 2.0**-64 if greatest > 1e285 else 1.0
+                        result = _exact_sum(found, scale, parts) / scale
+                    out[k, layout.spine_row[s]] = result
+
+
+@kernel
+def _odd_prefix(line: Array, size: int, cells: Array, out: Array) -> None:
+    """Running count of cells that force the sum up (inf or NaN: low 32 bits) and down (-inf or NaN: high 32 bits)."""
+    total = 0
+    out[0] = 0
+    for i in range(size):
+        if line[i] >= 0 and not math.isfinite(cells[line[i]]):
+            total += (0 if cells[line[i]] < 0 else 1) + (0 if cells[line[i]] > 0 else 1 << 32)
+        out[i + 1] = total
+
+
+@kernel
+def mark_odd(
+    c0: int, c1: int, layout: Layout, windows: Array, is_spread: bool, cells: Array, passing: Array, out: Array
+) -> None:
+    """Overwrite the results of windows that hold a NaN or an infinity: their finite cells are beside the point."""
+    begin, entered, spine_row = layout.begin, layout.entered, layout.spine_row
+    longest = longest_run(layout, c0, c1)
+    lines = np.empty((2, longest), np.int32)
+    totals = np.empty((2, longest + 1), np.int64)
+    for key in range(c0, c1):
+        if is_idle(layout, key):
+            continue
+        first = layout.event_start[key]
+        size = layout.event_start[key + 1] - first
+        late = layout.is_late[key]
+        gone = totals[1 if late else 0]
+        for k in range(windows.size):
+            if late or k == 0:
+                line_up(layout, key, layout.over[windows[k]], passing, lines[0], lines[1])
+                _odd_prefix(lines[0], size, cells, totals[0])
+            if late:
+                _odd_prefix(lines[1], size, cells, totals[1])
+            for s in range(layout.spine_start[key], layout.spine_start[key + 1]):
+                odd = totals[0, entered[s] - first] - gone[begin[windows[k], s] - first]
+                ups, downs = odd & 0xFFFFFFFF, odd >> 32
+                if ups or downs:
+                    only = math.inf if ups else -math.inf
+                    out[k, spine_row[s]] = math.nan if is_spread or (ups and downs) else only

@@ -6,58 +6,56 @@ cells by position, and `passing` (bool by position: the cell is not NULL and the
 
 import numpy as np
 
-from inseam.adapters.duckdb.sweep_layout import EARLIEST, LATEST, Array, Layout, is_counted, kernel
+from inseam.adapters.duckdb.sweep_layout import EARLIEST, LATEST, Array, Layout, is_idle, kernel, line_up, longest_run
 
 MAX, MIN, LAST, FIRST = 0, 1, 2, 3
 
 
 @kernel
-def longest_run(layout: Layout, c0: int, c1: int) -> int:
-    """Most events that any of the keys c0..c1 has."""
-    longest = 0
-    for key in range(c0, c1):
-        longest = max(longest, layout.event_start[key + 1] - layout.event_start[key])
-    return longest
+def _running_total(line: Array, size: int, values: Array, out: Array) -> None:
+    """Prefix totals of the values (ones if empty) along a line of positions."""
+    total = 0
+    out[0] = 0
+    for i in range(size):
+        if line[i] >= 0:
+            total += values[line[i]] if values.size else 1
+        out[i + 1] = total
 
 
 @kernel
-def _tally_prefix(
-    layout: Layout, key: int, over: int, by_entry: bool, values: Array, passing: Array, out: Array
-) -> None:
-    """Running total of the key's values (ones if empty), in order of position or of entry."""
-    first = layout.event_start[key]
-    total = 0
-    out[0] = 0
-    for i in range(layout.event_start[key + 1] - first):
-        p = layout.entry_order[first + i] if by_entry else first + i
-        if is_counted(layout, key, p, over, passing):
-            total += values[p] if values.size else 1
-        out[i + 1] = total
+def _tally_ranges(layout: Layout, c0: int, c1: int, w: int, out: Array) -> None:
+    """Counts where every row passes and none is late: the lengths of the windows."""
+    begin, end, spine_row = layout.begin, layout.end, layout.spine_row
+    for s in range(layout.spine_start[c0], layout.spine_start[c1]):
+        out[spine_row[s]] = end[s] - begin[w, s]
 
 
 @kernel
 def tally(c0: int, c1: int, layout: Layout, windows: Array, values: Array, passing: Array, out: Array) -> None:
     """Counts (values empty) or exact int64 sums of the passing rows, into out int64[len(windows), m]."""
-    longest = longest_run(layout, c0, c1)
-    joined = np.empty(longest + 1, np.int64)
-    left = np.empty(longest + 1, np.int64)
-    for key in range(c0, c1):
-        first = layout.event_start[key]
-        if layout.spine_start[key] == layout.spine_start[key + 1] or first == layout.event_start[key + 1]:
-            continue
-        is_range = values.size == 0 and passing.size == 0 and not layout.is_late[key]
-        gone = left if layout.is_late[key] else joined
-        if not is_range and not layout.is_late[key]:
-            _tally_prefix(layout, key, -1, False, values, passing, joined)
+    if values.size == 0 and passing.size == 0 and layout.enter.size == 0:
         for k in range(windows.size):
-            w = windows[k]
-            if layout.is_late[key]:
-                _tally_prefix(layout, key, layout.over[w], True, values, passing, joined)
-                _tally_prefix(layout, key, layout.over[w], False, values, passing, left)
+            _tally_ranges(layout, c0, c1, windows[k], out[k])
+        return
+    longest = longest_run(layout, c0, c1)
+    lines = np.empty((2, longest), np.int32)
+    totals = np.empty((2, longest + 1), np.int64)
+    begin, entered, spine_row = layout.begin, layout.entered, layout.spine_row
+    for key in range(c0, c1):
+        if is_idle(layout, key):
+            continue
+        first = layout.event_start[key]
+        size = layout.event_start[key + 1] - first
+        late = layout.is_late[key]
+        gone = totals[1 if late else 0]
+        for k in range(windows.size):
+            if late or k == 0:
+                line_up(layout, key, layout.over[windows[k]], passing, lines[0], lines[1])
+                _running_total(lines[0], size, values, totals[0])
+            if late:
+                _running_total(lines[1], size, values, totals[1])
             for s in range(layout.spine_start[key], layout.spine_start[key + 1]):
-                b, e = layout.begin[w, s], layout.entered[s]
-                total = e - b if is_range else joined[e - first] - gone[b - first]
-                out[k, layout.spine_row[s]] = total
+                out[k, spine_row[s]] = totals[0, entered[s] - first] - gone[begin[windows[k], s] - first]
 
 
 @kernel
@@ -79,84 +77,93 @@ def rank(mode: int, is_float: bool, position: int, cells: Array) -> int:
 
 
 @kernel
-def _pick_on_time(
-    layout: Layout, key: int, windows: Array, ranks: Array, passing: Array, stack: Array, heads: Array, out: Array
-) -> None:
-    """Best row per window by one stack of falling ranks: row i leaves it when a later row is at least as good."""
-    first = layout.event_start[key]
-    top = 0
-    end = first
-    heads[:] = 0  # per window, places of the stack below it are known to lie before the window
-    for s in range(layout.spine_start[key], layout.spine_start[key + 1]):
-        lowest = top
-        while end < layout.end[s]:
-            if passing.size == 0 or passing[end]:
-                while top > 0 and ranks[stack[top - 1] - first] <= ranks[end - first]:
-                    top -= 1
-                stack[top] = end
-                lowest = min(lowest, top)
-                top += 1
-            end += 1
-        for k in range(windows.size):
-            begin = layout.begin[windows[k], s]
-            at = min(heads[k], lowest)
-            while at < top and stack[at] < begin:
-                at += 1
-            heads[k] = at
-            out[k, layout.spine_row[s]] = stack[at] if at < top else -1
-
-
-@kernel
-def _pick_late(
-    layout: Layout, key: int, windows: Array, ranks: Array, passing: Array, tree: Array, out: Array
-) -> None:
-    """Best row per window by a tournament tree over positions, which rows join as they enter."""
-    first = layout.event_start[key]
-    leaves = 1
-    while leaves < layout.event_start[key + 1] - first:
-        leaves *= 2
-    tree[: 2 * leaves] = -1
-    entered = first
-    for s in range(layout.spine_start[key], layout.spine_start[key + 1]):
-        while entered < layout.entered[s]:
-            p = layout.entry_order[entered] - first
-            entered += 1
-            if passing.size == 0 or passing[p + first]:
-                node = leaves + p
-                while node > 0 and (tree[node] < 0 or ranks[tree[node]] < ranks[p]):
-                    tree[node] = p
-                    node //= 2
-        for k in range(windows.size):
-            node = min(leaves + layout.begin[windows[k], s] - first, 2 * leaves - 1)
-            best = tree[node]
-            while node > 1:
-                other = tree[node + 1] if node % 2 == 0 else -1
-                if other >= 0 and (best < 0 or ranks[other] > ranks[best]):
-                    best = other
-                node //= 2
-            is_inside = best >= 0 and best + first >= layout.begin[windows[k], s]
-            out[k, layout.spine_row[s]] = best + first if is_inside else -1
+def _rank_rows(first: int, last: int, mode: int, is_float: bool, cells: Array, ranks: Array) -> None:
+    """Ranks of one key's rows, from place 0."""
+    for p in range(first, last):
+        ranks[p - first] = rank(mode, is_float, p, cells)
 
 
 @kernel
 def pick(
     c0: int, c1: int, layout: Layout, windows: Array, mode: int, is_float: bool, cells: Array, passing: Array, out: Array
 ) -> None:
-    """Position of the MAX, MIN, LAST or FIRST passing row of each window, -1 for none, into out int32[W, m]."""
+    """Position of the MAX, MIN, LAST or FIRST passing row of each window, -1 for none, into out int32[W, m].
+
+    A stack keeps rows of falling rank: a row leaves it when a later row is at least as good. Keys with late rows are
+    left to pick_late.
+    """
+    all_begin, all_end, spine_row = layout.begin, layout.end, layout.spine_row
     longest = longest_run(layout, c0, c1)
-    ranks = np.empty(longest, np.int64)
-    scratch = np.empty(4 * longest + 2, np.int32)
+    ranks, stack = np.empty(longest, np.int64), np.empty(longest, np.int32)
     heads = np.empty(windows.size, np.int64)
     for key in range(c0, c1):
-        first, last = layout.event_start[key], layout.event_start[key + 1]
-        if first == last or layout.spine_start[key] == layout.spine_start[key + 1]:
+        if is_idle(layout, key) or layout.is_late[key]:
             continue
-        for p in range(first, last):
-            ranks[p - first] = rank(mode, is_float, p, cells)
-        if layout.is_late[key]:
-            _pick_late(layout, key, windows, ranks, passing, scratch, out)
-        else:
-            _pick_on_time(layout, key, windows, ranks, passing, scratch, heads, out)
+        first = end = layout.event_start[key]
+        _rank_rows(first, layout.event_start[key + 1], mode, is_float, cells, ranks)
+        top = 0
+        heads[:] = 0  # per window, places of the stack below it are known to lie before the window
+        for s in range(layout.spine_start[key], layout.spine_start[key + 1]):
+            lowest = top
+            for p in range(end, all_end[s]):
+                if passing.size == 0 or passing[p]:
+                    while top > 0 and ranks[stack[top - 1] - first] <= ranks[p - first]:
+                        top -= 1
+                    stack[top] = p
+                    lowest = min(lowest, top)
+                    top += 1
+            end = all_end[s]
+            for k in range(windows.size):
+                at = min(heads[k], lowest)
+                while at < top and stack[at] < all_begin[windows[k], s]:
+                    at += 1
+                heads[k] = at
+                out[k, spine_row[s]] = stack[at] if at < top else -1
+
+
+@kernel
+def _best_from(tree: Array, leaves: int, place: int, ranks: Array) -> int:
+    """Place of the best row at or after a place, -1 for none."""
+    node = min(leaves + place, 2 * leaves - 1)
+    best = tree[node]
+    while node > 1:
+        other = tree[node + 1] if node % 2 == 0 else -1
+        if other >= 0 and (best < 0 or ranks[other] > ranks[best]):
+            best = other
+        node //= 2
+    return best if best >= place else -1
+
+
+@kernel
+def pick_late(
+    c0: int, c1: int, layout: Layout, windows: Array, mode: int, is_float: bool, cells: Array, passing: Array, out: Array
+) -> None:
+    """What pick does, for keys with late rows: by a tournament tree over positions, which rows join as they enter."""
+    all_begin, all_entered, spine_row = layout.begin, layout.entered, layout.spine_row
+    entry_order = layout.entry_order
+    longest = longest_run(layout, c0, c1)
+    ranks, tree = np.empty(longest, np.int64), np.empty(4 * longest + 2, np.int32)
+    for key in range(c0, c1):
+        if is_idle(layout, key) or not layout.is_late[key]:
+            continue
+        first = entered = layout.event_start[key]
+        _rank_rows(first, layout.event_start[key + 1], mode, is_float, cells, ranks)
+        leaves = 1
+        while leaves < layout.event_start[key + 1] - first:
+            leaves *= 2
+        tree[: 2 * leaves] = -1
+        for s in range(layout.spine_start[key], layout.spine_start[key + 1]):
+            for i in range(entered, all_entered[s]):
+                p = entry_order[i] - first
+                if passing.size == 0 or passing[p + first]:
+                    node = leaves + p
+                    while node > 0 and (tree[node] < 0 or ranks[tree[node]] < ranks[p]):
+                        tree[node] = p
+                        node //= 2
+            entered = all_entered[s]
+            for k in range(windows.size):
+                best = _best_from(tree, leaves, all_begin[windows[k], s] - first, ranks)
+                out[k, spine_row[s]] = best + first if best >= 0 else -1
 
 
 @kernel
@@ -183,36 +190,45 @@ def _number(first: int, last: int, cells: Array, is_float: bool, slots: Array, c
 
 
 @kernel
+def _count_distinct(
+    layout: Layout, key: int, w: int, codes: Array, held: Array, joining: Array, leaving: Array, out: Array
+) -> None:
+    """Walk one key's windows of one length with the number of times that each value is held."""
+    begin, entered, spine_row = layout.begin, layout.entered, layout.spine_row
+    first = layout.event_start[key]
+    count = joined = gone = 0
+    for s in range(layout.spine_start[key], layout.spine_start[key + 1]):
+        for i in range(joined, entered[s] - first):
+            if joining[i] >= 0:
+                code = codes[joining[i] - first]
+                count += 1 if held[code] == 0 else 0
+                held[code] += 1
+        joined = entered[s] - first
+        for i in range(gone, begin[w, s] - first):
+            if leaving[i] >= 0:
+                code = codes[leaving[i] - first]
+                held[code] -= 1
+                count -= 1 if held[code] == 0 else 0
+        gone = begin[w, s] - first
+        out[spine_row[s]] = count
+
+
+@kernel
 def distinct(
     c0: int, c1: int, layout: Layout, windows: Array, is_float: bool, cells: Array, passing: Array, out: Array
 ) -> None:
-    """Different values among the passing rows of each window: a multiset that rows join and leave."""
+    """Different values among the passing rows of each window, into out int64[len(windows), m]."""
     longest = longest_run(layout, c0, c1)
     codes = np.empty(longest, np.int32)
     slots = np.empty(4 * longest + 2, np.int32)
     held = np.empty(longest, np.int32)
+    lines = np.empty((2, longest), np.int32)
     for key in range(c0, c1):
-        first, last = layout.event_start[key], layout.event_start[key + 1]
-        if first == last or layout.spine_start[key] == layout.spine_start[key + 1]:
+        if is_idle(layout, key):
             continue
-        late = layout.is_late[key]
-        different = _number(first, last, cells, is_float, slots, codes)
+        different = _number(layout.event_start[key], layout.event_start[key + 1], cells, is_float, slots, codes)
         for k in range(windows.size):
-            over = layout.over[windows[k]]
             held[:different] = 0
-            count = 0
-            joined = first
-            gone = first
-            for s in range(layout.spine_start[key], layout.spine_start[key + 1]):
-                for i in range(joined, layout.entered[s]):
-                    p = layout.entry_order[i] if late else i
-                    if is_counted(layout, key, p, over, passing):
-                        count += held[codes[p - first]] == 0
-                        held[codes[p - first]] += 1
-                joined = layout.entered[s]
-                for p in range(gone, layout.begin[windows[k], s]):
-                    if is_counted(layout, key, p, over, passing):
-                        held[codes[p - first]] -= 1
-                        count -= held[codes[p - first]] == 0
-                gone = layout.begin[windows[k], s]
-                out[k, layout.spine_row[s]] = count
+            line_up(layout, key, layout.over[windows[k]], passing, lines[0], lines[1])
+            leaving = lines[1 if layout.is_late[key] else 0]
+            _count_distinct(layout, key, windows[k], codes, held, lines[0], leaving, out[k])

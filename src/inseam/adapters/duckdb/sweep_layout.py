@@ -56,15 +56,9 @@ def _subtract(a: int, b: int) -> int:
 
 
 @kernel
-def is_kept(layout: Layout, position: int, over: int) -> bool:
-    """Whether any boundary at all sees the row: one that entered after it had left the window is never visible."""
-    return over < 0 or layout.enter[position] <= _add(layout.ts[position], over)
-
-
-@kernel
-def is_counted(layout: Layout, key: int, p: int, over: int, passing: Array) -> bool:
-    """Whether the row at position p takes part in a prefix for this window length."""
-    return (passing.size == 0 or passing[p]) and (not layout.is_late[key] or is_kept(layout, p, over))
+def is_kept(enter: int, ts: int, over: int) -> bool:
+    """Whether any boundary at all sees the row: one that enters after it has left the window is never visible."""
+    return over < 0 or enter <= _add(ts, over)
 
 
 @kernel
@@ -212,28 +206,29 @@ def entries(
 @kernel
 def bounds(c0: int, c1: int, layout: Layout, sorted_enter: Array) -> None:
     """Fill end, entered and begin by walking each key's events beside its spine rows."""
+    ts, boundary, all_end, all_begin = layout.ts, layout.boundary, layout.end, layout.begin
+    all_entered, over = layout.entered, layout.over
     for key in range(c0, c1):
         first, last = layout.event_start[key], layout.event_start[key + 1]
+        s0, s1 = layout.spine_start[key], layout.spine_start[key + 1]
+        late = layout.is_late[key]
         end = first
         entered = first
-        for s in range(layout.spine_start[key], layout.spine_start[key + 1]):
-            while end < last and layout.ts[end] < layout.boundary[s]:
+        for s in range(s0, s1):
+            while end < last and ts[end] < boundary[s]:
                 end += 1
-            layout.end[s] = end
-            if layout.is_late[key]:
-                while entered < last and sorted_enter[entered] <= layout.boundary[s]:
-                    entered += 1
-                layout.entered[s] = entered
-            else:
-                layout.entered[s] = end
-        for w in range(layout.over.size):
+            while late and entered < last and sorted_enter[entered] <= boundary[s]:
+                entered += 1
+            all_end[s] = end
+            all_entered[s] = entered if late else end
+        for w in range(over.size):
             begin = first
-            for s in range(layout.spine_start[key], layout.spine_start[key + 1]):
-                if layout.over[w] >= 0:
-                    oldest = _subtract(layout.boundary[s], layout.over[w])
-                    while begin < layout.end[s] and layout.ts[begin] < oldest:
+            for s in range(s0, s1):
+                if over[w] >= 0:
+                    oldest = _subtract(boundary[s], over[w])
+                    while begin < all_end[s] and ts[begin] < oldest:
                         begin += 1
-                layout.begin[w, s] = begin
+                all_begin[w, s] = begin
 
 
 @kernel
@@ -249,3 +244,39 @@ def gather_passing(start: int, stop: int, order: Array, valid: Array, mask: Arra
     for i in range(start, stop):
         row = order[i]
         out[i] = (valid.size == 0 or valid[row]) and (mask.size == 0 or mask[row])
+
+
+@kernel
+def longest_run(layout: Layout, c0: int, c1: int) -> int:
+    """Most events that any of the keys c0..c1 has."""
+    longest = 0
+    for key in range(c0, c1):
+        longest = max(longest, layout.event_start[key + 1] - layout.event_start[key])
+    return longest
+
+
+@kernel
+def is_idle(layout: Layout, key: int) -> bool:
+    """Whether the key has no events or no spine rows."""
+    return bool(
+        layout.event_start[key] == layout.event_start[key + 1] or layout.spine_start[key] == layout.spine_start[key + 1]
+    )
+
+
+@kernel
+def line_up(layout: Layout, key: int, over: int, passing: Array, joining: Array, leaving: Array) -> None:
+    """The key's positions in the order in which they join and leave windows of one length; -1 for rows that don't count.
+
+    For a key without late rows both orders are that of ts, and only joining is filled.
+    """
+    first, last = layout.event_start[key], layout.event_start[key + 1]
+    enter, ts, entry_order = layout.enter, layout.ts, layout.entry_order
+    if not layout.is_late[key]:
+        for p in range(first, last):
+            joining[p - first] = p if passing.size == 0 or passing[p] else -1
+        return
+    for i in range(first, last):
+        p = entry_order[i]
+        joining[i - first] = p if (passing.size == 0 or passing[p]) and is_kept(enter[p], ts[p], over) else -1
+        counts = (passing.size == 0 or passing[i]) and is_kept(enter[i], ts[i], over)
+        leaving[i - first] = i if counts else -1

@@ -1,85 +1,53 @@
 """Compiled float sums and standard deviations over windows, from prefix sums in double-double arithmetic.
 
 A double-double is an unevaluated pair (high, low) of about 106 bits, so the difference of two prefixes does not show
-where the prefix began. Where that can't be promised (cells of very different size, squares that overflow), the window
-is summed anew by `sweep_exact`. Conventions as in `sweep_kernels`; `counts` holds each window's passing rows.
+where the prefix began. Where that can't be promised (cells of very different size, squares that overflow), the result
+is left as UNSURE, a NaN, for `sweep_exact` to sum the window anew. Infinite and NaN cells take no part here; each kernel
+returns FOUND_UNSURE and FOUND_ODD as flags of what is left to do. Conventions as in `sweep_kernels`; `counts` holds
+each window's passing rows.
 """
 
 import math
 
 import numpy as np
 
-from inseam.adapters.duckdb.sweep_exact import exact_deviation, exact_sum, two_product, two_sum
-from inseam.adapters.duckdb.sweep_kernels import longest_run
-from inseam.adapters.duckdb.sweep_layout import Array, Layout, is_counted, kernel
+from inseam.adapters.duckdb.sweep_layout import Array, Layout, is_idle, kernel, line_up, longest_run
 
-HUGE = 1e300  # sums of greater size may overflow on the way
-TINY_SQUARE, HUGE_SQUARE = 1e-120, 1e145  # cells whose squares keep all their bits, times any number of rows
-
-
-@kernel
-def _odd_prefix(
-    layout: Layout, key: int, over: int, by_entry: bool, cells: Array, passing: Array, out: Array
-) -> None:
-    """Running count of rows that force the sum up (inf or NaN: low 32 bits) and down (-inf or NaN: high 32 bits)."""
-    first = layout.event_start[key]
-    total = 0
-    out[0] = 0
-    for i in range(layout.event_start[key + 1] - first):
-        p = layout.entry_order[first + i] if by_entry else first + i
-        if not math.isfinite(cells[p]) and is_counted(layout, key, p, over, passing):
-            total += (0 if cells[p] < 0 else 1) + (0 if cells[p] > 0 else 1 << 32)
-        out[i + 1] = total
+FOUND_UNSURE, FOUND_ODD = 1, 2
+_SPLIT = 134217729.0  # 2**27 + 1: Dekker's constant
+_HUGE = 1e300  # sums of greater size may overflow on the way
+_TINY, _VAST = 1e-120, 1e145  # cells whose squares keep all their bits, times any number of rows
 
 
 @kernel
-def _mark_odd(
-    layout: Layout, key: int, k: int, w: int, joined: Array, gone: Array, is_spread: bool, out: Array
-) -> None:
-    """Overwrite the results of windows that hold a NaN or an infinity: all finite cells are beside the point there."""
-    first = layout.event_start[key]
-    for s in range(layout.spine_start[key], layout.spine_start[key + 1]):
-        odd = joined[layout.entered[s] - first] - gone[layout.begin[w, s] - first]
-        ups, downs = odd & 0xFFFFFFFF, odd >> 32
-        if ups or downs:
-            only = math.inf if ups else -math.inf
-            out[k, layout.spine_row[s]] = math.nan if is_spread or (ups and downs) else only
+def two_sum(a: float, b: float) -> tuple[float, float]:
+    """(s, e) with s = a + b rounded and s + e = a + b exactly (Knuth)."""
+    s = a + b
+    t = s - a
+    return s, (a - (s - t)) + (b - t)
 
 
 @kernel
-def _mark_odd_windows(
-    layout: Layout, key: int, windows: Array, cells: Array, passing: Array, is_spread: bool, out: Array
-) -> None:
-    """Find and overwrite the windows of one key that hold a NaN or an infinity."""
-    size = layout.event_start[key + 1] - layout.event_start[key]
-    joined = np.empty(size + 1, np.int64)
-    gone = joined
-    late = layout.is_late[key]
-    if late:
-        gone = np.empty(size + 1, np.int64)
-    else:
-        _odd_prefix(layout, key, -1, False, cells, passing, joined)
-    for k in range(windows.size):
-        if late:
-            _odd_prefix(layout, key, layout.over[windows[k]], True, cells, passing, joined)
-            _odd_prefix(layout, key, layout.over[windows[k]], False, cells, passing, gone)
-        _mark_odd(layout, key, k, windows[k], joined, gone, is_spread, out)
+def _two_product(a: float, b: float) -> tuple[float, float]:
+    """(p, e) with p = a * b rounded and p + e = a * b exactly, for sizes between 1e-145 and 1e145 (Dekker)."""
+    p = a * b
+    t = _SPLIT * a
+    a_high = t - (t - a)
+    a_low = a - a_high
+    t = _SPLIT * b
+    b_high = t - (t - b)
+    b_low = b - b_high
+    return p, ((a_high * b_high - p) + a_high * b_low + a_low * b_high) + a_low * b_low
 
 
 @kernel
-def _sum_prefix(
-    layout: Layout, key: int, over: int, by_entry: bool, cells: Array, passing: Array, out: Array
-) -> None:
-    """Double-double running sum of the finite cells, into out float64[rows + 1, 2]."""
-    first = layout.event_start[key]
-    high = 0.0
-    low = 0.0
-    out[0, 0] = 0.0
-    out[0, 1] = 0.0
-    for i in range(layout.event_start[key + 1] - first):
-        p = layout.entry_order[first + i] if by_entry else first + i
-        if is_counted(layout, key, p, over, passing) and math.isfinite(cells[p]):
-            high, error = two_sum(high, cells[p])
+def _running_sum(line: Array, size: int, cells: Array, out: Array) -> None:
+    """Double-double running sum of the finite cells along a line of positions, into out float64[size + 1, 2]."""
+    high = low = 0.0
+    out[0, 0] = out[0, 1] = 0.0
+    for i in range(size):
+        if line[i] >= 0 and math.isfinite(cells[line[i]]):
+            high, error = two_sum(high, cells[line[i]])
             high, low = two_sum(high, low + error)
         out[i + 1, 0] = high
         out[i + 1, 1] = low
@@ -99,7 +67,7 @@ def _doubt(first: int, last: int, cells: Array, passing: Array) -> tuple[float, 
             elif cell > 0.0:
                 size += cell
                 least = min(least, cell)
-    if size > HUGE:
+    if size > _HUGE:
         return math.inf, has_odd
     # Every cell is a multiple of least * 2**-53. If the whole is below 2**103 of those, each prefix is exact.
     if size <= least * 2.0**50:
@@ -109,47 +77,49 @@ def _doubt(first: int, last: int, cells: Array, passing: Array) -> tuple[float, 
 
 @kernel
 def _sum_windows(
-    layout: Layout, key: int, k: int, w: int, joined: Array, gone: Array, doubt: float,
-    cells: Array, passing: Array, counts: Array, out: Array,
-) -> None:  # fmt: skip
-    """Sums of one key's windows of one length."""
+    layout: Layout, key: int, w: int, joined: Array, gone: Array, doubt: float, counts: Array, out: Array
+) -> int:
+    """Sums of one key's windows of one length; returns FOUND_UNSURE or 0."""
+    begin, entered, spine_row = layout.begin, layout.entered, layout.spine_row
     first = layout.event_start[key]
+    found = 0
     for s in range(layout.spine_start[key], layout.spine_start[key + 1]):
-        row = layout.spine_row[s]
-        if counts[k, row] == 0:
-            continue
-        e, b = layout.entered[s] - first, layout.begin[w, s] - first
-        high, error = two_sum(joined[e, 0], -gone[b, 0])
-        total = high + (error + (joined[e, 1] - gone[b, 1]))
-        if not abs(total) >= doubt:
-            total = exact_sum(layout, key, w, s, cells, passing)
-        out[k, row] = total
+        if counts[spine_row[s]] > 0:
+            e, b = entered[s] - first, begin[w, s] - first
+            high, error = two_sum(joined[e, 0], -gone[b, 0])
+            total = high + (error + (joined[e, 1] - gone[b, 1]))
+            if not abs(total) >= doubt:
+                total = math.nan
+                found = FOUND_UNSURE
+            out[spine_row[s]] = total
+    return found
 
 
 @kernel
 def sums(
     c0: int, c1: int, layout: Layout, windows: Array, cells: Array, passing: Array, counts: Array, out: Array
-) -> None:
+) -> int:
     """Sums of the passing float64 cells, into out float64[len(windows), m]."""
     longest = longest_run(layout, c0, c1)
-    joined = np.empty((longest + 1, 2), np.float64)
-    left = np.empty((longest + 1, 2), np.float64)
+    lines = np.empty((2, longest), np.int32)
+    totals = np.empty((2, longest + 1, 2), np.float64)
+    found = 0
     for key in range(c0, c1):
-        first, last = layout.event_start[key], layout.event_start[key + 1]
-        if first == last or layout.spine_start[key] == layout.spine_start[key + 1]:
+        if is_idle(layout, key):
             continue
+        first, last = layout.event_start[key], layout.event_start[key + 1]
         late = layout.is_late[key]
-        gone = left if late else joined
         doubt, has_odd = _doubt(first, last, cells, passing)
-        if not late:
-            _sum_prefix(layout, key, -1, False, cells, passing, joined)
+        found |= FOUND_ODD if has_odd else 0
         for k in range(windows.size):
+            if late or k == 0:
+                line_up(layout, key, layout.over[windows[k]], passing, lines[0], lines[1])
+                _running_sum(lines[0], last - first, cells, totals[0])
             if late:
-                _sum_prefix(layout, key, layout.over[windows[k]], True, cells, passing, joined)
-                _sum_prefix(layout, key, layout.over[windows[k]], False, cells, passing, left)
-            _sum_windows(layout, key, k, windows[k], joined, gone, doubt, cells, passing, counts, out)
-        if has_odd:
-            _mark_odd_windows(layout, key, windows, cells, passing, False, out)
+                _running_sum(lines[1], last - first, cells, totals[1])
+            gone = totals[1 if late else 0]
+            found |= _sum_windows(layout, key, windows[k], totals[0], gone, doubt, counts[k], out[k])
+    return found
 
 
 @kernel
@@ -178,24 +148,20 @@ def _centre(first: int, last: int, cells: Array, passing: Array) -> tuple[float,
         for p in range(first, last):
             if (passing.size == 0 or passing[p]) and math.isfinite(cells[p]):
                 greatest = max(greatest, abs(cells[p]))
-    return centre, greatest > HUGE_SQUARE or 0.0 < greatest < TINY_SQUARE, has_odd
+    return centre, greatest > _VAST or 0.0 < greatest < _TINY, has_odd
 
 
 @kernel
-def _square_prefix(
-    layout: Layout, key: int, over: int, by_entry: bool, centre: float, cells: Array, passing: Array, out: Array
-) -> None:
+def _running_squares(line: Array, size: int, centre: float, cells: Array, out: Array) -> None:
     """Double-double running sums of d = cell - centre and of d * d, and length of the run of equal cells so far."""
-    first = layout.event_start[key]
     high = low = square_high = square_low = equal = previous = 0.0
     out[0, :] = 0.0
-    for i in range(layout.event_start[key + 1] - first):
-        p = layout.entry_order[first + i] if by_entry else first + i
-        if is_counted(layout, key, p, over, passing) and math.isfinite(cells[p]):
-            d = cells[p] - centre
+    for i in range(size):
+        if line[i] >= 0 and math.isfinite(cells[line[i]]):
+            d = cells[line[i]] - centre
             high, error = two_sum(high, d)
             high, low = two_sum(high, low + error)
-            square, rest = two_product(d, d)
+            square, rest = _two_product(d, d)
             square_high, error = two_sum(square_high, square)
             square_high, square_low = two_sum(square_high, square_low + (error + rest))
             equal = equal + 1.0 if d == previous else 1.0
@@ -214,8 +180,8 @@ def _spread(n: float, rows: float, total: Array, joined: Array, gone: Array) -> 
     high, low = two_sum(high, error + (joined[1] - gone[1]))
     square_high, error = two_sum(joined[2], -gone[2])
     square_high, square_low = two_sum(square_high, error + (joined[3] - gone[3]))
-    a, a_low = two_product(n, square_high)
-    b, b_low = two_product(high, high)
+    a, a_low = _two_product(n, square_high)
+    b, b_low = _two_product(high, high)
     difference, error = two_sum(a, -b)
     moment = difference + (error + ((a_low + n * square_low) - (b_low + 2.0 * high * low)))
     error_of_squares = rows * total[2] * 2.0**-102
@@ -226,46 +192,49 @@ def _spread(n: float, rows: float, total: Array, joined: Array, gone: Array) -> 
 
 @kernel
 def _spread_windows(
-    layout: Layout, key: int, k: int, w: int, joined: Array, gone: Array, is_wild: bool,
-    cells: Array, passing: Array, counts: Array, out: Array,
-) -> None:  # fmt: skip
-    """Standard deviations of one key's windows of one length."""
+    layout: Layout, key: int, w: int, joined: Array, gone: Array, is_wild: bool, counts: Array, out: Array
+) -> int:
+    """Standard deviations of one key's windows of one length; returns FOUND_UNSURE or 0."""
+    begin, entered, spine_row = layout.begin, layout.entered, layout.spine_row
     first = layout.event_start[key]
-    rows = layout.event_start[key + 1] - first
+    size = layout.event_start[key + 1] - first
+    late = layout.is_late[key]
+    found = 0
     for s in range(layout.spine_start[key], layout.spine_start[key + 1]):
-        row = layout.spine_row[s]
-        n = counts[k, row]
-        e, b = layout.entered[s] - first, layout.begin[w, s] - first
-        if n < 2 or (not layout.is_late[key] and joined[e, 4] >= n):
+        n = counts[spine_row[s]]
+        e, b = entered[s] - first, begin[w, s] - first
+        if n < 2 or (not late and joined[e, 4] >= n):
             continue  # all cells are equal: the deviation is 0, as out is already
-        variance, is_trusted = _spread(float(n), float(rows), joined[rows], joined[e], gone[b])
-        if is_trusted and not is_wild:
-            out[k, row] = math.sqrt(variance)
-        else:
-            out[k, row] = exact_deviation(layout, key, w, s, n, cells, passing)
+        variance, is_trusted = _spread(float(n), float(size), joined[size], joined[e], gone[b])
+        if is_wild or not is_trusted:
+            variance = math.nan
+            found = FOUND_UNSURE
+        out[spine_row[s]] = math.sqrt(variance)
+    return found
 
 
 @kernel
 def spreads(
     c0: int, c1: int, layout: Layout, windows: Array, cells: Array, passing: Array, counts: Array, out: Array
-) -> None:
+) -> int:
     """Sample standard deviations of the passing float64 cells, into out float64[len(windows), m]; 0 below 2 cells."""
     longest = longest_run(layout, c0, c1)
-    joined = np.empty((longest + 1, 5), np.float64)
-    left = np.empty((longest + 1, 5), np.float64)
+    lines = np.empty((2, longest), np.int32)
+    totals = np.empty((2, longest + 1, 5), np.float64)
+    found = 0
     for key in range(c0, c1):
-        first, last = layout.event_start[key], layout.event_start[key + 1]
-        if first == last or layout.spine_start[key] == layout.spine_start[key + 1]:
+        if is_idle(layout, key):
             continue
+        first, last = layout.event_start[key], layout.event_start[key + 1]
         late = layout.is_late[key]
-        gone = left if late else joined
         centre, is_wild, has_odd = _centre(first, last, cells, passing)
-        if not late:
-            _square_prefix(layout, key, -1, False, centre, cells, passing, joined)
+        found |= FOUND_ODD if has_odd else 0
         for k in range(windows.size):
+            if late or k == 0:
+                line_up(layout, key, layout.over[windows[k]], passing, lines[0], lines[1])
+                _running_squares(lines[0], last - first, centre, cells, totals[0])
             if late:
-                _square_prefix(layout, key, layout.over[windows[k]], True, centre, cells, passing, joined)
-                _square_prefix(layout, key, layout.over[windows[k]], False, centre, cells, passing, left)
-            _spread_windows(layout, key, k, windows[k], joined, gone, is_wild, cells, passing, counts, out)
-        if has_odd:
-            _mark_odd_windows(layout, key, windows, cells, passing, True, out)
+                _running_squares(lines[1], last - first, centre, cells, totals[1])
+            gone = totals[1 if late else 0]
+            found |= _spread_windows(layout, key, windows[k], totals[0], gone, is_wild, counts[k], out[k])
+    return found

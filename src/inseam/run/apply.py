@@ -1,0 +1,129 @@
+"""Plan and apply: compare what is declared with what was applied and what is stored, then do what is missing.
+
+The work follows from state, never from a list kept elsewhere: killed at any instant, applying again goes on where the
+ledger and the stores say that it stopped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from inseam.define.source import Source, source_of
+from inseam.ir.records import DefinitionRecord, LoadedFileRecord, LoadRecord, MaterializationRecord, SourceSchemaRecord
+from inseam.kernel import clock
+from inseam.kernel.errors import ConflictError, RefusedError
+from inseam.kernel.frozen import fingerprint
+from inseam.plan.diff import Change, Plan, Work, compare, record_of, removed_sources
+from inseam.plan.meaning import lineage
+from inseam.ports.progress import Progress, silent
+from inseam.run.context import Context
+from inseam.run.online import materialize_view
+from inseam.run.runs import run
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """What was done. ``left``: work that applying leaves to its own verb (a first load of a source)."""
+
+    plan: Plan
+    done: tuple[Work, ...]
+    left: tuple[Work, ...]
+
+
+def make_plan(context: Context) -> Plan:
+    """What applying would change and do; `DefinitionError` with every mistake of the definitions first."""
+    context.checked()
+    changes = compare(context.project, context.ledger.select(DefinitionRecord))
+    meaning = fingerprint([lineage(item) for item in context.project.declarations])
+    work = (*_loads(context), *_materializations(context), *_drops(context, removed_sources(changes)))
+    return Plan(context.project.name, meaning, changes, work)
+
+
+def _loads(context: Context) -> Iterator[Work]:
+    for source in context.project.all(Source):
+        if context.latest_version(source.name) is None:
+            yield Work("ingest", source.name, "it was never loaded")
+
+
+def _materializations(context: Context) -> Iterator[Work]:
+    for view in context.online_views():
+        source = source_of(view.rows).name
+        if context.latest_version(source) is None:
+            continue
+        committed = context.ledger.select(
+            MaterializationRecord, view=view.name, fingerprint=lineage(view), status="committed"
+        )
+        if not committed:
+            rows = context.tables.snapshot(f"sources/{source}").rows
+            yield Work("materialize", view.name, "it has no online rows under this definition", rows)
+
+
+def _drops(context: Context, sources: tuple[str, ...]) -> Iterator[Work]:
+    for name in sources:
+        if context.latest_version(name) is not None:
+            rows = context.tables.snapshot(f"sources/{name}").rows
+            yield Work("drop", name, "nothing declares this source any more", rows, is_destructive=True)
+
+
+def apply(
+    context: Context, *, expected: str | None = None, can_destroy: bool = False, progress: Progress = silent
+) -> Applied:
+    """Make it so. Idempotent; resumes after a kill; two at once: one waits for nobody, the other is told.
+
+    ``expected``: the fingerprint of a plan that was looked at; `ConflictError` when the definitions are others by now.
+    Destroying data needs ``can_destroy``; `RefusedError` before anything is done otherwise.
+    """
+    with context.ledger.lease("apply"):
+        plan = make_plan(context)
+        if expected is not None and expected != plan.fingerprint:
+            raise ConflictError(
+                f"project:{context.project.name}", "the definitions changed since the plan was made", mend="plan again"
+            )
+        destructive = [work for work in plan.work if work.is_destructive]
+        if destructive and not can_destroy:
+            raise RefusedError(
+                f"project:{context.project.name}",
+                f"applying would destroy the rows of {', '.join(w.subject for w in destructive)}",
+                mend="give --destroy if they shall go, or declare them again",
+            )
+        with run(context.ledger, "apply", context.project.name, plan.fingerprint) as opened:
+            _record(context, plan)
+            done = tuple(_do(context, work, progress) for work in plan.work if work.verb != "ingest")
+            opened.outputs = {"done": [f"{w.verb} {w.subject}" for w in done]}
+    return Applied(plan, done, tuple(w for w in plan.work if w.verb == "ingest"))
+
+
+def _record(context: Context, plan: Plan) -> None:
+    """Definitions are recorded first: what they still lack is then found from state, however often this is killed."""
+    now = clock.now()
+    present = {str(item.ref): item for item in context.project.declarations}
+    context.ledger.put(
+        *(record_of(present[c.ref], now) for c in plan.changes if c.ref in present and c.change is not Change.UNCHANGED)
+    )
+    keep_until_dropped = {f"source:{w.subject}" for w in plan.work if w.is_destructive}
+    gone = [c.ref for c in plan.of(Change.REMOVED) if c.ref not in keep_until_dropped]
+    context.ledger.delete(*(r for ref in gone if (r := context.ledger.get(DefinitionRecord, ref)) is not None))
+
+
+def _do(context: Context, work: Work, progress: Progress) -> Work:
+    if work.verb == "materialize":
+        materialize_view(context, work.subject, progress=progress)
+    elif work.verb == "drop":
+        _drop_source(context, work.subject)
+    return work
+
+
+def _drop_source(context: Context, name: str) -> None:
+    """The table goes first and the definition last: killed between, the plan still says what is left to drop."""
+    for table in (f"sources/{name}", f"quarantine/{name}"):
+        if table in context.tables.list():
+            context.tables.drop(table)
+    ledger = context.ledger
+    definition = ledger.get(DefinitionRecord, f"source:{name}")
+    ledger.delete(
+        *ledger.select(LoadedFileRecord, source=name),
+        *ledger.select(LoadRecord, source=name),
+        *ledger.select(SourceSchemaRecord, source=name),
+        *([definition] if definition is not None else []),
+    )

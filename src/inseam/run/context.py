@@ -1,0 +1,182 @@
+"""One opened environment of one project: its declarations, and the adapters that its settings name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from inseam.define.declaration import Declaration
+from inseam.define.endpoint import Endpoint
+from inseam.define.feature_view import FeatureView
+from inseam.define.model import Model
+from inseam.define.project import Project, load
+from inseam.define.source import Source
+from inseam.define.training_set import TrainingSet
+from inseam.ir.checks import SourceSpec
+from inseam.ir.records import SourceSchemaRecord
+from inseam.ir.training import EndpointSpec, ModelSpec, TrainingSetSpec
+from inseam.ir.windows import WindowedAggregate
+from inseam.kernel.errors import NotFoundError
+from inseam.kernel.types import Field, Schema
+from inseam.plan import lower
+from inseam.plan.check import require
+from inseam.plan.meaning import lineage
+from inseam.plan.schemas import Schemas, find_schemas
+from inseam.ports.bundle import ViewUse
+from inseam.ports.discover import adapter
+from inseam.run.settings import Settings
+
+if TYPE_CHECKING:
+    from inseam.ports.engine import Engine
+    from inseam.ports.ledger import Ledger
+    from inseam.ports.online import OnlineStore
+    from inseam.ports.tables import Tables
+    from inseam.ports.tracker import Tracker
+
+
+class Context:
+    """Everything is opened on first use, so that a verb pays only for what it touches."""
+
+    def __init__(self, settings: Settings, project: Project | None = None) -> None:
+        self.settings = settings
+        self._project = project
+
+    @cached_property
+    def project(self) -> Project:
+        if self._project is not None:
+            return self._project
+        return load(self.settings.project, self.settings.definitions, self.settings.root)
+
+    @cached_property
+    def ledger(self) -> Ledger:
+        self.settings.directory.mkdir(parents=True, exist_ok=True)
+        opened: Ledger = self._adapter("ledger", "sql")(self.settings.ledger_url)
+        return opened
+
+    @cached_property
+    def tables(self) -> Tables:
+        opened: Tables = self._adapter("tables", self.settings.tables)(self.path("tables"))
+        return opened
+
+    @cached_property
+    def engine(self) -> Engine:
+        opened: Engine = self._adapter("engine", self.settings.engine)(
+            self.tables,
+            directory=self.path("spill"),
+            memory_limit=self.settings.memory,
+            threads=self.settings.threads or None,
+        )
+        return opened
+
+    @cached_property
+    def online(self) -> OnlineStore:
+        opened: OnlineStore = self._adapter("online", self.settings.online)(self.path("online"))
+        return opened
+
+    @cached_property
+    def tracker(self) -> Tracker:
+        opened: Tracker = self._adapter("tracker", "mlflow")(self.settings.tracking_uri, self.path("artifacts"))
+        return opened
+
+    @staticmethod
+    def _adapter(kind: str, name: str) -> Any:
+        return adapter(kind, name)
+
+    def path(self, name: str) -> Path:
+        """A directory under the environment's home, made when it is not there."""
+        directory = self.settings.directory / name
+        directory.mkdir(parents=True, exist_ok=True)
+        return directory
+
+    def schemas(self) -> Schemas:
+        """What is known now of every source's and transform's columns."""
+        from inseam.kernel.types import DataType
+
+        held: Mapping[str, Schema] = {
+            record.source: Schema(tuple(Field(name, DataType(type_)) for name, type_ in record.columns.items()))
+            for record in self.ledger.select(SourceSchemaRecord)
+        }
+        return find_schemas(self.project, held, lambda relation, before: self.engine.schema(relation, before=before))
+
+    def checked(self) -> Schemas:
+        """The schemas of a project without mistakes; `DefinitionError` lists all that there are."""
+        schemas = self.schemas()
+        require(self.project, schemas)
+        return schemas
+
+    def source(self, name: str) -> SourceSpec:
+        return lower.source_spec(self.project.get(Source, name), self.settings.root)
+
+    def view(self, name: str, schemas: Schemas) -> tuple[WindowedAggregate, str]:
+        """A view's spec and the fingerprint under which its online rows are kept."""
+        view = self.project.get(FeatureView, name)
+        return lower.view_spec(view, schemas), lineage(view)
+
+    def training_set(self, name: str, schemas: Schemas) -> TrainingSetSpec:
+        return self._training_set(self.project.get(TrainingSet, name), schemas)
+
+    def _training_set(self, item: TrainingSet, schemas: Schemas) -> TrainingSetSpec:
+        return lower.training_set_spec(item, schemas, self.settings.root, self._read_file)
+
+    def model(self, name: str, schemas: Schemas) -> ModelSpec:
+        item = self.project.get(Model, name)
+        return lower.model_spec(item, self._training_set(item.training_set, schemas), schemas)
+
+    def endpoint(self, name: str, schemas: Schemas) -> EndpointSpec:
+        item = self.project.get(Endpoint, name)
+        return lower.endpoint_spec(item, self._training_set(item.model.training_set, schemas), schemas)
+
+    def model_inputs(
+        self, name: str, schemas: Schemas
+    ) -> tuple[tuple[Field, ...], tuple[ViewUse, ...], tuple[Field, ...]]:
+        """A model's key fields, the views that it uses, and the columns that a request must bring."""
+        item = self.project.get(Model, name)
+        spec = self._training_set(item.training_set, schemas)
+        fingerprints = {use.view.name: lineage(use.view) for use in item.training_set.uses}
+        views = tuple(ViewUse(v.name, fingerprints[v.name], tuple(v.schema.fields)) for v in spec.views)
+        inputs = {f.name: f for od in spec.on_demand for f in od.inputs}
+        carried = {f.name: f for f in spec.features if f.name in item.training_set.carried}
+        return lower.key_fields(item.training_set, schemas, spec), views, tuple((inputs | carried).values())
+
+    def online_views(self) -> tuple[FeatureView, ...]:
+        """The views that need online rows: those of endpoints, or all that step when nothing is served yet."""
+        served = {use.view.name for e in self.project.all(Endpoint) for use in e.model.training_set.uses}
+        return tuple(
+            view
+            for view in self.project.all(FeatureView)
+            if view.every not in ("0s", "0d") and (not served or view.name in served)
+        )
+
+    def latest_version(self, source: str) -> int | None:
+        """The newest snapshot of a source's table; None before its first load."""
+        try:
+            return self.tables.snapshot(f"sources/{source}").version
+        except NotFoundError:
+            return None
+
+    def declaration(self, text: str) -> Declaration:
+        """A declaration by ``kind:name`` or by a name that only one has."""
+        from inseam.kernel.names import did_you_mean
+
+        found = [d for d in self.project.declarations if text in (str(d.ref), d.name)]
+        if len(found) == 1:
+            return found[0]
+        refs = [str(d.ref) for d in self.project.declarations]
+        if not found:
+            raise NotFoundError(text, "nothing of this name is declared", mend=did_you_mean(text, refs))
+        raise NotFoundError(text, f"it names {', '.join(str(d.ref) for d in found)}", mend="give the kind as well")
+
+    def _read_file(self, path: Path) -> tuple[Schema, str]:
+        from inseam.run.files import columns_and_digest
+
+        return columns_and_digest(path)
+
+    def close(self) -> None:
+        """Let go of what was opened."""
+        for name in ("online", "ledger"):
+            opened = self.__dict__.pop(name, None)
+            close = getattr(opened, "close", None)
+            if close is not None:
+                close()

@@ -1,0 +1,185 @@
+"""One LMDB environment a process and path: opened when first needed, shared, reopened after a fork, grown when full."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import lmdb
+
+from inseam.kernel.errors import RefusedError, SettingError
+
+T = TypeVar("T")
+Work = Callable[[Any, list[Any]], T]
+"""From a transaction and the handles of tables; a handle is None where a read found no such table."""
+
+_MAX_TABLES = 512
+_MAX_READERS = 1024
+_MAX_ATTEMPTS = 40
+"""Enough to double a map from a page to a terabyte."""
+
+
+class Environment:
+    """Transactions on the tables (named databases) of one directory.
+
+    One lock serialises this process's transactions. They take microseconds and hold the interpreter anyway; in return
+    the environment can be closed whenever that is the mend: before a fork, when the map must grow, when another process
+    destroyed a table whose handle is cached. LMDB allows that only while no transaction is open, and handles of a
+    transaction that failed are void.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.holders = 0
+        self.map_size_bytes = 0
+        self.is_writable = False
+        self.lock = threading.Lock()
+        self._open: Any = None
+        self._handles: dict[str, Any] = {}
+
+    def view(self, tables: Sequence[str], work: Work[T]) -> T | None:
+        """``work`` in one read transaction; None, and no work, while nothing was ever written here."""
+        with self.lock:
+            return self._retry(lambda: self._view(tables, work))
+
+    def change(self, tables: Sequence[str], work: Work[T]) -> T:
+        """``work`` in one durable write transaction, which makes tables that are missing; a full map is doubled."""
+        with self.lock:
+            if not self.is_writable:
+                raise RefusedError(str(self.path), "this online store was opened for reading only")
+            return self._retry(lambda: self._change(tables, work))
+
+    def _retry(self, attempt: Callable[[], T]) -> T:
+        for _ in range(_MAX_ATTEMPTS):
+            try:
+                return attempt()
+            except lmdb.MapFullError as error:
+                self.map_size_bytes = 2 * self._open.info()["map_size"]
+                fault: lmdb.Error = error
+            except (lmdb.MapResizedError, lmdb.BadDbiError) as error:  # another process grew it, destroyed a table
+                fault = error
+            except lmdb.Error as error:
+                raise self._fault("used", error) from error
+            self.close()
+        raise self._fault("used", fault) from fault
+
+    def forget(self, table: str) -> None:
+        """Drop the cached handle of a table that was destroyed."""
+        with self.lock:
+            self._handles.pop(table, None)
+
+    def close(self) -> None:
+        """Close until the next use. The caller holds the lock."""
+        if self._open is not None:
+            self._open.close()
+        self._open = None
+        self._handles = {}
+
+    def _view(self, tables: Sequence[str], work: Work[T]) -> T | None:
+        opened = self._open or self._reopen()
+        if opened is None:
+            return None
+        handles = [self._handles.get(table) for table in tables]
+        if None in handles:
+            handles = [self._find(opened, table) for table in tables]
+        with opened.begin() as transaction:
+            return work(transaction, handles)
+
+    def _find(self, opened: Any, table: str) -> Any:
+        """A table's handle. LMDB forgets one that was opened in a borrowed read transaction, so it gets its own."""
+        if table not in self._handles:
+            with opened.begin() as transaction:
+                if transaction.get(table.encode()) is None:
+                    return None
+            try:
+                self._handles[table] = opened.open_db(table.encode(), create=False)
+            except lmdb.NotFoundError:  # destroyed in between
+                return None
+        return self._handles[table]
+
+    def _change(self, tables: Sequence[str], work: Work[T]) -> T:
+        opened = self._open or self._reopen()
+        opened.reader_check()  # readers that were killed would pin old pages for ever
+        handles = dict(self._handles)
+        with opened.begin(write=True) as transaction:
+            for table in tables:
+                if table not in handles:
+                    handles[table] = opened.open_db(table.encode(), txn=transaction)
+                elif transaction.get(table.encode()) is None:
+                    raise lmdb.BadDbiError(table)
+            result = work(transaction, [handles[table] for table in tables])
+        self._handles = handles
+        return result
+
+    def _reopen(self) -> Any:
+        """Open the directory; None when it is to be read and holds nothing yet."""
+        data = self.path / "data.mdb"
+        if not self.holders:
+            raise SettingError(str(self.path), "this online store was closed")
+        try:
+            if self.is_writable:
+                self.path.mkdir(parents=True, exist_ok=True)
+            elif not data.exists() or data.stat().st_size == 0:
+                return None
+            self._open = lmdb.open(
+                str(self.path),
+                map_size=self.map_size_bytes if self.is_writable else 0,
+                max_dbs=_MAX_TABLES,
+                max_readers=_MAX_READERS,
+                readonly=not self.is_writable,
+                create=self.is_writable,
+            )
+        except (lmdb.Error, OSError) as error:
+            raise self._fault("opened", error) from error
+        return self._open
+
+    def _fault(self, act: str, error: Exception) -> SettingError:
+        return SettingError(str(self.path), f"the online store cannot be {act}: {error}")
+
+
+_registry: dict[Path, Environment] = {}
+_registry_lock = threading.Lock()
+
+
+def acquire(path: Path, map_size_bytes: int, *, is_readonly: bool) -> Environment:
+    """The environment of a directory: LMDB forbids to open one twice in a process. Give it back by `release`."""
+    path = path.resolve()
+    with _registry_lock:
+        environment = _registry.setdefault(path, Environment(path))
+        environment.holders += 1
+        with environment.lock:
+            environment.map_size_bytes = max(environment.map_size_bytes, map_size_bytes)
+            if not is_readonly and not environment.is_writable:
+                environment.close()
+                environment.is_writable = True
+    return environment
+
+
+def release(environment: Environment) -> None:
+    with _registry_lock:
+        environment.holders -= 1
+        if environment.holders == 0:
+            with environment.lock:
+                environment.close()
+            _registry.pop(environment.path, None)
+
+
+def _before_fork() -> None:
+    """A child that inherits an open environment would free its parent's reader slots: both sides open anew."""
+    _registry_lock.acquire()
+    for environment in _registry.values():
+        environment.lock.acquire()
+        environment.close()
+
+
+def _after_fork() -> None:
+    for environment in _registry.values():
+        environment.lock.release()
+    _registry_lock.release()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork)

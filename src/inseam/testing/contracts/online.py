@@ -1,0 +1,127 @@
+"""What every `inseam.ports.online.OnlineStore` must do. Subclass and give a fixture ``opener``: each call of it opens
+the same store, which is empty at first, anew."""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from inseam.ports.online import OnlineStore
+
+Opener = Callable[[], OnlineStore]
+LONGEST = b"\x00" + b"k" * 510
+
+
+def rows(start: int, stop: int, fill: bytes = b"") -> list[tuple[bytes, bytes]]:
+    """Rows under 8-byte keys; a row names its key."""
+    return [(number.to_bytes(8, "big"), fill + b"row %d" % number) for number in range(start, stop)]
+
+
+class OnlineContract:
+    @pytest.fixture
+    def store(self, opener: Opener) -> Iterator[OnlineStore]:
+        store = opener()
+        yield store
+        store.close()
+
+    def test_an_empty_store_has_nothing(self, store: OnlineStore) -> None:
+        assert store.read(["a@1", "b@1"], [[b"k", b"l"], []]) == [[None, None], []]
+        assert store.mark("a@1") is None
+        assert store.count("a@1") == 0
+        assert dict(store.tables()) == {}
+
+    def test_rows_come_back_in_the_order_asked_for(self, store: OnlineStore) -> None:
+        store.write("a@1", rows(0, 500))
+        numbers = [7, 499, 3, 7, 500, 0]
+        asked = [number.to_bytes(8, "big") for number in numbers]
+        assert store.read(["a@1"], [asked]) == [[b"row 7", b"row 499", b"row 3", b"row 7", None, b"row 0"]]
+
+    def test_one_read_covers_many_tables_with_keys_of_their_own(self, store: OnlineStore) -> None:
+        store.write("a@1", [(b"k", b"a")])
+        store.write("b@1", [(b"k", b"b"), (LONGEST, b"long")])
+        found = store.read(["b@1", "none@1", "a@1", "b@1"], [[b"k", LONGEST], [b"k"], [b"k"], [b"\xff"]])
+        assert found == [[b"b", b"long"], [None], [b"a"], [None]]
+
+    def test_a_row_is_replaced_whole(self, store: OnlineStore) -> None:
+        store.write("a@1", [(b"k", b"a" * 3000), (b"l", b"1")])
+        store.write("a@1", [(b"k", b"short")])
+        store.write("a@1", [(b"l", b"2" * 3000)])
+        assert store.read(["a@1"], [[b"k", b"l"]]) == [[b"short", b"2" * 3000]]
+        assert store.count("a@1") == 2
+
+    def test_bytes_are_kept_as_they_are(self, store: OnlineStore) -> None:
+        every = bytes(range(256))
+        store.write("a@1", [(every, every * 20), (b"\x00", b"\x00"), (b"\x00\x00", b"\x00\x00")])
+        assert store.read(["a@1"], [[b"\x00\x00", every, b"\x00"]]) == [[b"\x00\x00", every * 20, b"\x00"]]
+
+    def test_marks_belong_to_their_tables_and_count_as_no_row(self, store: OnlineStore) -> None:
+        store.write("a@1", rows(0, 3), b"one")
+        store.write("b@1", [], b"two")
+        store.write("a@1", rows(3, 5))
+        assert (store.mark("a@1"), store.mark("b@1")) == (b"one", b"two")
+        assert (store.count("a@1"), store.count("b@1")) == (5, 0)
+        store.write("a@1", [], b"three")
+        assert store.mark("a@1") == b"three"
+
+    def test_what_was_written_is_there_when_opened_anew(self, opener: Opener) -> None:
+        first = opener()
+        first.write("a@1", rows(0, 100), b"mark")
+        first.close()
+        again = opener()
+        assert again.read(["a@1"], [[(99).to_bytes(8, "big")]]) == [[b"row 99"]]
+        assert again.mark("a@1") == b"mark"
+        again.close()
+
+    def test_two_stores_of_one_process_share_what_is_written(self, opener: Opener, store: OnlineStore) -> None:
+        other = opener()
+        other.write("a@1", [(b"k", b"1")], b"m")
+        assert store.read(["a@1"], [[b"k"]]) == [[b"1"]]
+        other.close()
+        store.write("a@1", [(b"k", b"2")])
+        assert store.read(["a@1"], [[b"k"]]) == [[b"2"]]
+
+    def test_tables_are_listed_with_their_size(self, store: OnlineStore) -> None:
+        store.write("a@1", rows(0, 2000, b"x" * 100), b"mark")
+        store.write("b@1", rows(0, 1))
+        sizes = store.tables()
+        assert set(sizes) == {"a@1", "b@1"}
+        assert sizes["a@1"] > 200_000 > sizes["b@1"] > 0
+
+    def test_a_dropped_table_is_gone_with_its_mark(self, store: OnlineStore) -> None:
+        store.write("a@1", rows(0, 300), b"mark")
+        store.write("b@1", rows(0, 1), b"other")
+        store.drop("a@1")
+        store.drop("a@1")
+        store.drop("never@1")
+        assert (store.mark("a@1"), store.count("a@1"), set(store.tables())) == (None, 0, {"b@1"})
+        assert store.read(["a@1", "b@1"], [[(7).to_bytes(8, "big")], [(0).to_bytes(8, "big")]]) == [[None], [b"row 0"]]
+        store.write("a@1", [(b"new", b"row")])
+        assert store.read(["a@1"], [[b"new", (7).to_bytes(8, "big")]]) == [[b"row", None]]
+        assert store.mark("a@1") is None
+
+    def test_a_read_sees_one_state_of_all_tables(self, store: OnlineStore) -> None:
+        """A writer moves two tables of one transaction each; a read never sees the second ahead of the first."""
+        keys = [number.to_bytes(8, "big") for number in range(200)]
+        for table in ("a@1", "b@1"):
+            store.write(table, [(key, b"00000") for key in keys])
+        stop = threading.Event()
+
+        def move() -> None:
+            for turn in range(1, 150):
+                for table in ("a@1", "b@1"):
+                    store.write(table, [(key, b"%05d" % turn) for key in keys])
+            stop.set()
+
+        writer = threading.Thread(target=move)
+        writer.start()
+        while not stop.is_set():
+            first, second = store.read(["a@1", "b@1"], [keys, random.sample(keys, 20)])
+            assert len(set(first)) == 1, "half a batch was seen"
+            assert len(set(second)) == 1, "half a batch was seen"
+            assert first[0] is not None
+            assert second[0] is not None
+            assert int(first[0]) - 1 <= int(second[0]) <= int(first[0])
+        writer.join()

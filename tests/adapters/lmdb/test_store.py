@@ -1,0 +1,163 @@
+"""LMDB's own traps: forks, growth seen by other processes, readers that come before the writer, kills."""
+
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from inseam.adapters.lmdb.store import LmdbStore
+from inseam.kernel.errors import RefusedError, SettingError
+from inseam.ports.discover import adapter
+
+WRITER = """
+import sys
+from pathlib import Path
+from inseam.adapters.lmdb.store import LmdbStore
+store = LmdbStore(Path(sys.argv[1]), map_size_bytes=1 << 16)
+"""
+
+
+def in_another_process(path: Path, code: str) -> None:
+    subprocess.run([sys.executable, "-c", WRITER + code, str(path)], check=True)
+
+
+def test_it_is_found_by_its_entry_point():
+    assert adapter("online", "lmdb") is LmdbStore
+
+
+def test_a_reader_may_come_before_the_writer_and_follows_its_growth(tmp_path: Path):
+    reader = LmdbStore(tmp_path / "o", is_readonly=True)
+    assert reader.read(["a"], [[b"k"]]) == [[None]]
+    assert reader.tables() == {}
+    assert not (tmp_path / "o").exists()
+    in_another_process(tmp_path / "o", "store.write('a', [(b'k', b'1')], b'm')")
+    assert reader.read(["a"], [[b"k"]]) == [[b"1"]]
+    assert reader.mark("a") == b"m"
+    grow = "store.write('a', [(b'%d' % i, b'x' * 1000) for i in range(5000)] + [(b'k', b'2')])"
+    in_another_process(tmp_path / "o", grow)
+    assert reader.read(["a"], [[b"k", b"4999"]]) == [[b"2", b"x" * 1000]]
+    assert reader.count("a") == 5001
+    reader.close()
+
+
+def test_a_writer_follows_another_writers_growth_and_drops(tmp_path: Path):
+    store = LmdbStore(tmp_path, map_size_bytes=1 << 16)
+    store.write("a", [(b"k", b"1")])
+    in_another_process(tmp_path, "store.write('b', [(b'%d' % i, b'x' * 1000) for i in range(3000)])")
+    store.write("a", [(b"l", b"2")])
+    assert store.read(["a", "b"], [[b"k", b"l"], [b"2999"]]) == [[b"1", b"2"], [b"x" * 1000]]
+    in_another_process(tmp_path, "store.drop('a')")
+    assert store.read(["a"], [[b"k"]]) == [[None]]
+    assert (store.count("a"), set(store.tables())) == (0, {"b"})
+    store.write("a", [(b"m", b"3")])
+    assert store.read(["a"], [[b"k", b"m"]]) == [[None, b"3"]]
+    in_another_process(
+        tmp_path, "assert store.read(['a'], [[b'm']]) == [[b'3']]; store.drop('a'); store.write('a', [])"
+    )
+    store.write("a", [(b"n", b"4")])
+    assert (store.read(["a"], [[b"m", b"n"]]), store.count("a")) == ([[None, b"4"]], 1)
+    store.close()
+
+
+def test_a_read_only_store_refuses_to_write_even_beside_a_writer(tmp_path: Path):
+    writer, reader = LmdbStore(tmp_path), LmdbStore(tmp_path, is_readonly=True)
+    writer.write("a", [(b"k", b"1")])
+    assert reader.read(["a"], [[b"k"]]) == [[b"1"]]
+    for act in (lambda: reader.write("a", []), lambda: reader.drop("a")):
+        with pytest.raises(RefusedError, match="reading only"):
+            act()
+    writer.close()
+    assert reader.read(["a"], [[b"k"]]) == [[b"1"]]
+    reader.close()
+
+
+def test_a_writer_may_come_after_a_reader_of_the_same_process(tmp_path: Path):
+    LmdbStore(tmp_path).write("a", [(b"k", b"1")])
+    reader = LmdbStore(tmp_path, is_readonly=True)
+    assert reader.read(["a"], [[b"k"]]) == [[b"1"]]
+    writer = LmdbStore(tmp_path)
+    writer.write("a", [(b"k", b"2")])
+    assert reader.read(["a"], [[b"k"]]) == [[b"2"]]
+
+
+def test_a_closed_store_says_so(tmp_path: Path):
+    store = LmdbStore(tmp_path)
+    store.write("a", [])
+    store.close()
+    store.close()
+    with pytest.raises(SettingError, match="closed"):
+        store.read(["a"], [[b"k"]])
+
+
+def test_a_file_that_is_no_store_is_a_setting_error(tmp_path: Path):
+    (tmp_path / "data.mdb").write_bytes(b"not an environment" * 1000)
+    with pytest.raises(SettingError, match="opened"):
+        LmdbStore(tmp_path, is_readonly=True).read(["a"], [[b"k"]])
+
+
+def child_writes(store: LmdbStore, number: int) -> None:
+    for turn in range(50):
+        store.write("a", [(b"%d" % number, b"%d" % turn)])
+        if store.read(["a"], [[b"%d" % number]]) != [[b"%d" % turn]]:
+            os._exit(1)
+    os._exit(0)
+
+
+def test_parent_and_forked_children_all_go_on_reading_and_writing(tmp_path: Path):
+    store = LmdbStore(tmp_path, map_size_bytes=1 << 16)
+    store.write("a", [(b"p", b"0")])
+    is_over = threading.Event()
+    seen = set()
+
+    def read_on() -> None:
+        while not is_over.is_set():
+            seen.add(store.read(["a"], [[b"p"]])[0][0])
+        seen.add(b"done")
+
+    reader = threading.Thread(target=read_on)
+    reader.start()
+    fork = multiprocessing.get_context("fork")
+    children = [fork.Process(target=child_writes, args=(store, number)) for number in range(4)]
+    for child in children:
+        child.start()
+        store.write("a", [(b"p", b"1")])
+    for child in children:
+        child.join(60)
+    is_over.set()
+    reader.join()
+    assert seen <= {b"0", b"1", b"done"}
+    assert b"done" in seen
+    assert [child.exitcode for child in children] == [0] * 4
+    assert store.read(["a"], [[b"0", b"1", b"2", b"3"]]) == [[b"49"] * 4]
+
+
+def test_a_killed_writer_loses_nothing_acknowledged_and_leaves_no_half_batch(tmp_path: Path):
+    code = (
+        "turn = 0\n"
+        "while True:\n"
+        "    turn += 1\n"
+        "    row = b'%d' % turn\n"
+        "    store.write('a', [(b'%03d' % i, row * 50) for i in range(300)], row)\n"
+        "    print(turn, flush=True)\n"
+    )
+    reader = LmdbStore(tmp_path, is_readonly=True)
+    for delay in (0.02, 0.05, 0.11):
+        process = subprocess.Popen([sys.executable, "-c", WRITER + code, str(tmp_path)], stdout=subprocess.PIPE)
+        assert process.stdout is not None
+        process.stdout.readline()
+        time.sleep(delay)
+        process.send_signal(signal.SIGKILL)
+        acknowledged = [1, *(int(line) for line in process.stdout.read().split(b"\n")[:-1])][-1]
+        process.wait()
+        (found,) = reader.read(["a"], [[b"%03d" % number for number in range(300)]])
+        mark = reader.mark("a")
+        assert mark is not None
+        assert set(found) == {mark * 50}
+        assert int(mark) >= acknowledged
+    reader.close()

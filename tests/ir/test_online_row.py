@@ -1,0 +1,131 @@
+"""Rows: what goes in comes out, one by one and many together, bit for bit."""
+
+import math
+import struct
+from datetime import UTC, date, datetime
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from inseam.ir.encoding import to_numpy
+from inseam.ir.online_row import RowCodec
+from inseam.kernel.errors import DataError
+from inseam.kernel.types import DataType, Schema
+
+BITS = st.integers(0, 2**64 - 1).map(lambda bits: struct.unpack("<d", struct.pack("<Q", bits))[0])
+VALUES = {
+    DataType.INT64: st.one_of(st.integers(-(2**63), 2**63 - 1), st.sampled_from([0, -1, 2**53 + 1])),
+    DataType.FLOAT64: st.one_of(st.floats(), BITS, st.sampled_from([math.nan, -0.0, 5e-324])),
+    DataType.BOOL: st.booleans(),
+    DataType.DATE: st.dates(),
+    DataType.TIMESTAMP: st.datetimes(timezones=st.just(UTC)),
+    DataType.STRING: st.one_of(
+        st.text(st.characters(exclude_categories=["Cs"]), max_size=9), st.sampled_from(["", "\x00", "ß" * 500])
+    ),
+}
+
+
+@st.composite
+def tables(draw):
+    types = draw(
+        st.one_of(
+            st.lists(st.sampled_from(list(VALUES)), max_size=9),
+            st.lists(st.just(DataType.FLOAT64), min_size=63, max_size=66),
+        )
+    )
+    rows = draw(st.integers(1, 5))
+    schema = Schema.of((f"f{place}", type_) for place, type_ in enumerate(types))
+    columns = [draw(st.lists(st.none() | VALUES[type_], min_size=rows, max_size=rows)) for type_ in types]
+    return schema, columns, rows
+
+
+def batch_of(schema, columns, rows):
+    arrow = schema.to_arrow()
+    arrays = [pa.array(column, field.type) for column, field in zip(columns, arrow, strict=True)]
+    # A first column makes the number of rows known where the schema is empty.
+    return pa.record_batch([pa.array(range(rows)), *arrays], pa.schema([pa.field("key", pa.int64()), *arrow]))
+
+
+def bits(value):
+    return struct.pack("<d", value) if isinstance(value, float) else value
+
+
+@settings(deadline=None)
+@given(tables(), st.integers(-(2**63), 2**63 - 1), st.integers(0, 2**40))
+def test_rows_come_back_one_by_one_and_together(case, boundary, version):
+    schema, columns, count = case
+    codec = RowCodec(schema)
+    rows = codec.encode(batch_of(schema, columns, count), boundary, version)
+    expected = [[bits(value) for value in row] for row in zip(*columns, strict=True)] or [[]] * count
+    for row, values in zip(rows, expected, strict=True):
+        found = codec.decode(row)
+        assert (found.boundary, found.version) == (boundary, version)
+        assert [bits(value) for value in found.values] == values
+        assert all(type(value) is not np.float64 for value in found.values)
+    block = codec.block(rows)
+    assert block.head(0) == [boundary] * count
+    assert block.head(1) == [version] * count
+    assert [[bits(value) for value in column] for column in block.columns()] == [
+        [bits(value) for value in column] for column in columns
+    ]
+
+
+@settings(deadline=None)
+@given(tables())
+def test_arrays_are_what_training_gets(case):
+    schema, columns, count = case
+    codec = RowCodec(schema)
+    batch = batch_of(schema, columns, count)
+    for field, found in zip(schema, codec.block(codec.encode(batch, 0, 0)).arrays(), strict=True):
+        expected = to_numpy(batch.column(field.name), field.type)
+        assert found.dtype == expected.dtype
+        np.testing.assert_array_equal(found, expected)
+
+
+@settings(deadline=None)
+@given(tables())
+def test_missing_rows_are_missing_and_change_no_other(case):
+    schema, columns, count = case
+    codec = RowCodec(schema)
+    rows = codec.encode(batch_of(schema, columns, count), 5, 6)
+    block = codec.block([None, *rows, None])
+    assert block.is_missing == [True, *[False] * count, True]
+    assert block.head(0) == [None, *[5] * count, None]
+    assert [[bits(value) for value in column] for column in block.columns()] == [
+        [None, *(bits(value) for value in column), None] for column in columns
+    ]
+
+
+def test_the_layout_is_the_documented_one():
+    schema = Schema.of([("f", "float64"), ("i", "int64"), ("s", "string"), ("b", "bool"), ("t", "string")])
+    batch = batch_of(schema, [[1.5], [None], ["é"], [True], ["xyz"]], 1)
+    (row,) = RowCodec(schema).encode(batch, 10, 3)
+    fixed = struct.pack("<qqQdqQqQ", 10, 3, 0b10, 1.5, 0, 64 | 2 << 32, 1, 66 | 3 << 32)
+    assert row == fixed + "éxyz".encode()
+
+
+def test_sliced_and_foreign_columns_are_read_as_the_schema_says():
+    schema = Schema.of([("s", "string"), ("i", "int64")])
+    strings = pa.array(["a", None, "bc", "a"]).dictionary_encode()
+    whole = pa.record_batch([strings, pa.array([1, 2, None, 4], pa.int32())], names=["s", "i"])
+    codec = RowCodec(schema)
+    assert codec.block(codec.encode(whole.slice(1, 2), 0, 0)).columns() == [[None, "bc"], [2, None]]
+
+
+def test_an_instant_that_python_cannot_hold_is_refused_when_it_is_written():
+    for type_, array in (
+        ("timestamp", pa.array([2**62], pa.int64()).cast(pa.timestamp("us", tz="UTC"))),
+        ("date", pa.array([2**30], pa.int32()).cast(pa.date32())),
+    ):
+        with pytest.raises(DataError, match="seen"):
+            RowCodec(Schema.of([("seen", type_)])).encode(pa.record_batch([array], names=["seen"]), 0, 0)
+
+
+def test_the_ends_of_the_calendar_are_held():
+    schema = Schema.of([("t", "timestamp"), ("d", "date")])
+    ends = [[datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)], [date.min, date.max]]
+    codec = RowCodec(schema)
+    assert codec.block(codec.encode(batch_of(schema, ends, 2), 0, 0)).columns() == ends

@@ -1,0 +1,95 @@
+"""What is loaded, built, promoted and online now."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from inseam.define.feature_view import FeatureView
+from inseam.define.model import Model
+from inseam.define.source import Source
+from inseam.ir.records import AliasRecord, LoadRecord, MaterializationRecord, ModelVersionRecord, SourceSchemaRecord
+from inseam.kernel import clock
+from inseam.kernel.clock import Step, parse_duration
+from inseam.plan.meaning import lineage
+from inseam.run.context import Context
+
+
+@dataclass(frozen=True, slots=True)
+class SourceStatus:
+    name: str
+    rows: int
+    quarantined: int
+    loads: int
+    snapshot: int | None
+    watermark: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class ViewStatus:
+    """``is_stale``: a newer boundary than the written one is readable by now."""
+
+    name: str
+    rows: int
+    boundary: int | None
+    is_stale: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ModelStatus:
+    name: str
+    versions: int
+    champion: int | None
+    metrics: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    sources: tuple[SourceStatus, ...]
+    views: tuple[ViewStatus, ...]
+    models: tuple[ModelStatus, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def status(context: Context) -> Status:
+    return Status(
+        tuple(_source(context, source.name) for source in context.project.all(Source)),
+        tuple(_view(context, view.name) for view in context.online_views()),
+        tuple(_model(context, name) for name in _models(context)),
+    )
+
+
+def _source(context: Context, name: str) -> SourceStatus:
+    loads = context.ledger.select(LoadRecord, source=name, status="committed")
+    held = context.ledger.get(SourceSchemaRecord, name)
+    return SourceStatus(
+        name,
+        sum(load.rows_accepted for load in loads),
+        sum(load.rows_quarantined for load in loads),
+        len(loads),
+        context.latest_version(name),
+        held.watermark if held is not None else None,
+    )
+
+
+def _view(context: Context, name: str) -> ViewStatus:
+    view = context.project.get(FeatureView, name)
+    written = context.ledger.select(MaterializationRecord, view=name, fingerprint=lineage(view), status="committed")
+    if not written:
+        return ViewStatus(name, 0, None, is_stale=True)
+    newest = max(written, key=lambda record: record.boundary)
+    readable = Step(parse_duration(view.every), view.timezone).boundary(clock.now(), parse_duration(view.lag))
+    return ViewStatus(name, newest.rows, newest.boundary, is_stale=newest.boundary < readable)
+
+
+def _models(context: Context) -> tuple[str, ...]:
+    return tuple(item.name for item in context.project.all(Model))
+
+
+def _model(context: Context, name: str) -> ModelStatus:
+    versions = context.ledger.select(ModelVersionRecord, model=name)
+    alias = context.ledger.get(AliasRecord, name, "champion")
+    champion = next((v for v in versions if alias is not None and v.version == alias.version), None)
+    return ModelStatus(name, len(versions), alias.version if alias else None, champion.metrics if champion else {})

@@ -1,0 +1,209 @@
+"""The workspace: what a user holds to run a project. Every verb of the command line is a method here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from inseam.define.endpoint import Endpoint
+from inseam.define.model import Model
+from inseam.define.project import Project
+from inseam.kernel.errors import Problem
+from inseam.plan.check import check
+from inseam.plan.diff import Plan
+from inseam.ports.progress import Progress, silent
+from inseam.run.context import Context
+from inseam.run.settings import Settings, find_root, read_settings
+
+if TYPE_CHECKING:
+    from inseam.ir.records import (
+        AliasRecord,
+        LoadRecord,
+        MaterializationRecord,
+        RunRecord,
+        TrainingSetRecord,
+    )
+    from inseam.run.apply import Applied
+    from inseam.run.learning import Trained
+    from inseam.run.lineage import Lineage
+    from inseam.run.receipt import Receipt, Replay
+    from inseam.run.status import Status
+    from inseam.stages.features.fetch import FeatureRows
+    from inseam.stages.score.scoring import ScoreResult
+
+
+class Workspace:
+    """A project in one environment. Use `open`, or give settings and declarations by hand.
+
+    Instants are ISO 8601 texts or UTC microseconds where a method takes ``as_of``, ``at`` or ``watermark`` as integers.
+    Long verbs take ``progress``, a callable ``(what, done, total)``.
+    """
+
+    def __init__(self, settings: Settings, project: Project | None = None) -> None:
+        self.settings = settings
+        self.context = Context(settings, project)
+
+    def __enter__(self) -> Workspace:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self.context.close()
+
+    @property
+    def project(self) -> Project:
+        return self.context.project
+
+    def check(self) -> list[Problem]:
+        """Every mistake in the definitions."""
+        return check(self.project, self.context.schemas())
+
+    def plan(self) -> Plan:
+        """What applying would change, what lies downstream of it, and what must be recomputed."""
+        from inseam.run.apply import make_plan
+
+        return make_plan(self.context)
+
+    def apply(self, *, expected: str | None = None, can_destroy: bool = False, progress: Progress = silent) -> Applied:
+        """Record the definitions and recompute what they changed."""
+        from inseam.run.apply import apply
+
+        return apply(self.context, expected=expected, can_destroy=can_destroy, progress=progress)
+
+    def ingest(
+        self,
+        *sources: str,
+        is_history: bool = False,
+        watermark: int | None = None,
+        progress: Progress = silent,
+    ) -> dict[str, LoadRecord | None]:
+        """Load what is new of these sources (default: of all). None for a source with nothing new."""
+        from inseam.run.ingesting import ingest, source_names
+
+        names = sources or source_names(self.context)
+        return {
+            name: ingest(self.context, name, is_history=is_history, watermark=watermark, progress=progress)
+            for name in names
+        }
+
+    def build(self, training_set: str, *, progress: Progress = silent) -> TrainingSetRecord:
+        """Write a training set once under its fingerprint."""
+        from inseam.run.learning import build_training_set
+
+        return build_training_set(self.context, training_set, progress=progress)
+
+    def train(
+        self,
+        model: str,
+        *,
+        params: Mapping[str, Any] | None = None,
+        can_promote: bool = True,
+        progress: Progress = silent,
+    ) -> Trained:
+        """Training set, fit, evaluation, registry, gates; promotes a version that passes."""
+        from inseam.run.learning import train
+
+        return train(self.context, model, params=params, can_promote=can_promote, progress=progress)
+
+    def promote(self, model: str, version: int | None = None, *, is_forced: bool = False) -> AliasRecord:
+        """Make a version (default: the newest) champion."""
+        from inseam.run.learning import promote
+
+        return promote(self.context, model, version, is_forced=is_forced)
+
+    def roll_back(self, model: str) -> AliasRecord:
+        """Make the champion before the present one champion again."""
+        from inseam.run.learning import roll_back
+
+        return roll_back(self.context, model)
+
+    def materialize(
+        self, *views: str, as_of: int | None = None, progress: Progress = silent
+    ) -> dict[str, MaterializationRecord]:
+        """Write online rows of these views (default: of all that are served) at the newest boundary."""
+        from inseam.run.online import materialize_view
+
+        names = views or tuple(view.name for view in self.context.online_views())
+        return {name: materialize_view(self.context, name, as_of=as_of, progress=progress) for name in names}
+
+    def fetch(
+        self, views: Sequence[str], entities: Sequence[Mapping[str, Any]], *, at: int | None = None
+    ) -> FeatureRows:
+        """Online values of views for entities, each with its boundary."""
+        from inseam.run.online import fetch
+
+        return fetch(self.context, views, entities, at=at)
+
+    def score(
+        self,
+        model: str,
+        *,
+        out: Path | None = None,
+        as_of: int | None = None,
+        spine: Path | None = None,
+        version: int | None = None,
+        progress: Progress = silent,
+    ) -> ScoreResult:
+        """Batch inference of all entities at an instant, or of the rows of a ``spine`` file."""
+        from inseam.run.scoring import score
+
+        return score(self.context, model, out=out, as_of=as_of, spine=spine, version=version, progress=progress)
+
+    def serve(self, *, host: str = "127.0.0.1", port: int = 8000, workers: int = 1) -> None:
+        """Serve every endpoint over HTTP until interrupted."""
+        from inseam.run.serving import serve
+
+        serve(self.context, host=host, port=port, workers=workers)
+
+    def compact(self) -> Any:
+        """Move the sealed segments of the prediction log into Delta tables."""
+        from inseam.run.serving import compact
+
+        return compact(self.context)
+
+    def receipt(self, prediction: str) -> Receipt:
+        """Everything that a served prediction was made from."""
+        from inseam.run.receipt import receipt
+
+        return receipt(self.context, prediction)
+
+    def replay(self, prediction: str) -> Replay:
+        """Compute a served prediction again from its recorded data, code and model, and compare bit for bit."""
+        from inseam.run.receipt import replay
+
+        return replay(self.context, prediction)
+
+    def lineage(self, name: str) -> Lineage:
+        """What a declaration, a model version or a prediction was made from, and what is made from it."""
+        from inseam.run.lineage import lineage
+
+        return lineage(self.context, name)
+
+    def status(self) -> Status:
+        """What is loaded, built, promoted and online now."""
+        from inseam.run.status import status
+
+        return status(self.context)
+
+    def runs(self, *, limit: int = 20) -> list[RunRecord]:
+        """The newest runs, newest first."""
+        from inseam.ir.records import RunRecord
+
+        return self.context.ledger.select(RunRecord)[::-1][:limit]
+
+    def models(self) -> tuple[str, ...]:
+        return tuple(item.name for item in self.project.all(Model))
+
+    def endpoints(self) -> tuple[str, ...]:
+        return tuple(item.name for item in self.project.all(Endpoint))
+
+
+def open(path: Path | str = ".", *, environment: str | None = None) -> Workspace:
+    """Open the project at or above ``path`` in an environment of its inseam.toml."""
+    return Workspace(read_settings(find_root(Path(path)), environment))

@@ -53,7 +53,9 @@ def aggregate(kind: str, cells: list[Any]) -> Any:
     return total if kind == "sum" else total / len(cells)
 
 
-def check(rows: list[Row], spine: list[tuple[int, int]], lag: int, every: int, asks: list[Ask], threads: int = 1) -> None:
+def check(
+    rows: list[Row], spine: list[tuple[int, int]], lag: int, every: int, asks: list[Ask], threads: int = 1
+) -> None:
     """Sweep and oracle agree on every ask and spine row."""
 
     def array(name: str, dtype: Any, null: Any) -> np.ndarray[Any, Any]:
@@ -124,7 +126,7 @@ def cases(draw: st.DrawFn) -> tuple[list[Row], list[tuple[int, int]], int, int]:
             "flag": st.none() | st.booleans(),
         }
     )
-    rows = draw(st.lists(row, max_size=40))
+    rows: list[Row] = [dict(drawn) for drawn in draw(st.lists(row, max_size=40))]
     if draw(st.booleans()):
         rows.sort(key=lambda item: item["ts"])
     instant = st.integers(-40, 60).map(lambda i: i * every if every else i)
@@ -147,9 +149,7 @@ def test_agrees_with_the_definition(case: tuple[list[Row], list[tuple[int, int]]
 
 @settings(max_examples=100, deadline=None)
 @given(cases(), st.lists(st.sampled_from(ALL), min_size=1, max_size=4))
-def test_any_choice_of_asks(
-    case: tuple[list[Row], list[tuple[int, int]], int, int], asks: list[Ask]
-) -> None:
+def test_any_choice_of_asks(case: tuple[list[Row], list[tuple[int, int]], int, int], asks: list[Ask]) -> None:
     check(*case, asks, threads=2)
 
 
@@ -266,3 +266,32 @@ def test_hot_key_many_rows(seed: int) -> None:
     spine = [(0, int(b)) for b in random.integers(0, 140, 30) * 10]
     asks = [Ask(kind, column, mask, 300) for kind in KINDS for column in "xn" for mask in (None, "flag")]
     check(rows, spine, 3, 10, asks, threads=2)
+
+
+def test_deviation_of_cells_that_hardly_differ() -> None:
+    """The mean of many great numbers is the enemy: their spread is in the last bits."""
+    cells = [1e9 + 1e-6 * (i % 3) for i in range(3000)]
+    rows = [event(i, cell) for i, cell in enumerate(cells)]
+    found = ask_one(rows, [2000, 3000], Ask("std", "x", None, 30))
+    assert found == [pytest.approx(statistics.stdev(cells[b - 30 : b]), rel=1e-9) for b in (2000, 3000)]
+
+
+@pytest.mark.parametrize("every", [0, 10])
+def test_windows_share_one_pass_whatever_the_threads(every: int) -> None:
+    """Enough rows that the work is divided: the answers are the same bytes as from one thread."""
+    random = np.random.default_rng(1)
+    rows, spine = 120_000, 60_000
+    key, ts = random.integers(0, 500, rows), random.integers(0, 100_000, rows)
+    known = np.where(random.random(rows) < 0.3, ts + random.integers(0, 5_000, rows), NULL)
+    columns = {
+        "x": Column(random.normal(size=rows)),
+        "n": Column(random.integers(0, 9, rows), random.random(rows) < 0.9),
+    }
+    boundary = random.integers(0, 10_000, spine) * 10
+    asks = [Ask(kind, column, None, over) for kind in KINDS for column in "xn" for over in (500, 20_000, None)]
+    found = [
+        sweep(key, ts, known, None, columns, key[:spine], boundary, 3, every, asks, 500, threads) for threads in (1, 4)
+    ]
+    for (one, one_valid), (four, four_valid) in zip(*found, strict=True):
+        assert one.tobytes() == four.tobytes()
+        assert (one_valid is None and four_valid is None) or np.array_equal(one_valid, four_valid)

@@ -84,9 +84,7 @@ def _check(ask: Ask, columns: dict[str, Column]) -> None:
 _NONE = frozen(None, np.int64)
 
 
-def _deal(
-    crew: Crew, key: Array, ts: Array, is_wanted: Array, ts_from: int, ts_to: int
-) -> tuple[Array, Array, Array]:
+def _deal(crew: Crew, key: Array, ts: Array, is_wanted: Array, ts_from: int, ts_to: int) -> tuple[Array, Array, Array]:
     """(starts int64[K+1], order int32, ts by position): the wanted rows of the time range, bucketed by key, stable."""
     key, ts = frozen(key, np.int64), frozen(ts, np.int64)
     parts = crew.even(ts.size if ts.size > 4 * is_wanted.size else 0)  # counting per part must not outweigh the rows
@@ -97,15 +95,14 @@ def _deal(
         layouts.count_keys(key, ts, is_wanted, ts_from, ts_to, int(parts[a]), int(parts[b]), counts[a])
 
     def deal(a: int, b: int) -> None:
-        layouts.deal_keys(
-            key, ts, is_wanted, ts_from, ts_to, int(parts[a]), int(parts[b]), cursors[a], order, sorted_ts
-        )
+        layouts.deal_keys(key, ts, is_wanted, ts_from, ts_to, int(parts[a]), int(parts[b]), cursors[a], order)
 
     crew.split(count, np.arange(parts.size))
     starts = np.concatenate([[0], np.cumsum(counts.sum(axis=0))])
     cursors = np.cumsum(counts, axis=0) - counts + starts[:-1]
     order, sorted_ts = np.empty(starts[-1], np.int32), np.empty(starts[-1], np.int64)
     crew.split(deal, np.arange(parts.size))
+    crew.split(layouts.gather, crew.even(order.size), order, ts, sorted_ts)
     return starts, order, sorted_ts
 
 

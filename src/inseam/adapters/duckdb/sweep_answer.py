@@ -59,7 +59,7 @@ class Task:
 
     @cached_property
     def is_float(self) -> bool:
-        return self.column.values.dtype == np.float64
+        return bool(self.column.values.dtype == np.float64)
 
     @cached_property
     def cells(self) -> Array:
@@ -141,9 +141,7 @@ class Task:
     def _tally(self, windows: list[int], cells: Array, passing: Array) -> dict[int, Array]:
         return self._run(kernels.tally, windows, cells, passing)
 
-    def _float(
-        self, kind: str, windows: list[int], passing: Array, counts: dict[int, Array]
-    ) -> dict[int, Array]:
+    def _float(self, kind: str, windows: list[int], passing: Array, counts: dict[int, Array]) -> dict[int, Array]:
         """Sums or deviations; what prefix sums can't promise is done again with care."""
         is_spread = kind == "std"
         out = np.zeros((len(windows), self.rows), np.float64)

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import reduce
+from itertools import pairwise
 from operator import or_
 from typing import Any
 
@@ -23,7 +24,7 @@ class Crew:
 
     def split(self, kernel: Callable[..., Any], cuts: Array, *arguments: Any) -> int:
         """kernel(from, to, *arguments) for each pair of neighbouring cuts; the flags that they return, joined."""
-        ranges = [(int(a), int(b)) for a, b in zip(cuts[:-1], cuts[1:], strict=True) if a < b]
+        ranges = [(int(a), int(b)) for a, b in pairwise(cuts) if a < b]
         if len(ranges) <= 1 or self.threads == 1:
             results = [kernel(a, b, *arguments) for a, b in ranges]
         else:
@@ -36,7 +37,7 @@ class Crew:
         return np.linspace(0, size, parts + 1).astype(np.int64)
 
     def by_load(self, *starts: Array) -> Array:
-        """Cuts of the keys into parts with about equal numbers of rows, a few per thread since hot keys don't divide."""
+        """Cuts of the keys into parts of about equal numbers of rows; several per thread, as hot keys don't divide."""
         load = np.sum(starts, axis=0)
         parts = 8 * self.threads if load[-1] > _FEW else 1
         inner = np.searchsorted(load, np.arange(1, parts) * (int(load[-1]) / parts))
@@ -45,6 +46,6 @@ class Crew:
 
 def frozen(array: Array | None, dtype: type) -> Array:
     """A contiguous read-only view (kernels are compiled for one kind of array); empty for None."""
-    view = np.ascontiguousarray(np.empty(0, dtype) if array is None else array, dtype).view()
+    view: Array = np.ascontiguousarray(np.empty(0, dtype) if array is None else array, dtype).view()
     view.flags.writeable = False
     return view

@@ -1,3 +1,4 @@
+# ruff: noqa: FBT001 - compiled loops take their arguments by position
 """What `sweep_sums` leaves to do: windows that prefix sums can't promise, and windows with infinite or NaN cells.
 
 Both are rare, so that they are kernels of their own, compiled only where they are needed.

@@ -1,7 +1,8 @@
+# ruff: noqa: FBT001 - compiled loops take their arguments by position
 """Compiled loops over a Layout that answer counts, integer sums, extremes, first and last, and distinct.
 
 Each takes a range of keys c0..c1 (so that threads share the work), the windows to answer (indices into layout.over),
-cells by position, and `passing` (bool by position: the cell is not NULL and the mask lets the row through; empty = all).
+cells by position, and `passing` (bool by position: the cell is not NULL, the mask lets the row through; empty = all).
 """
 
 import numpy as np
@@ -73,7 +74,7 @@ def rank(mode: int, is_float: bool, position: int, cells: Array) -> int:
             bits = 0  # -0.0 equals 0.0
         elif bits < 0:
             bits ^= LATEST  # turns the order of negative floats' bits the right way round
-    return ~bits if mode == MIN else bits
+    return int(~bits if mode == MIN else bits)
 
 
 @kernel
@@ -85,7 +86,15 @@ def _rank_rows(first: int, last: int, mode: int, is_float: bool, cells: Array, r
 
 @kernel
 def pick(
-    c0: int, c1: int, layout: Layout, windows: Array, mode: int, is_float: bool, cells: Array, passing: Array, out: Array
+    c0: int,
+    c1: int,
+    layout: Layout,
+    windows: Array,
+    mode: int,
+    is_float: bool,
+    cells: Array,
+    passing: Array,
+    out: Array,
 ) -> None:
     """Position of the MAX, MIN, LAST or FIRST passing row of each window, -1 for none, into out int32[W, m].
 
@@ -136,7 +145,15 @@ def _best_from(tree: Array, leaves: int, place: int, ranks: Array) -> int:
 
 @kernel
 def pick_late(
-    c0: int, c1: int, layout: Layout, windows: Array, mode: int, is_float: bool, cells: Array, passing: Array, out: Array
+    c0: int,
+    c1: int,
+    layout: Layout,
+    windows: Array,
+    mode: int,
+    is_float: bool,
+    cells: Array,
+    passing: Array,
+    out: Array,
 ) -> None:
     """What pick does, for keys with late rows: by a tournament tree over positions, which rows join as they enter."""
     all_begin, all_entered, spine_row = layout.begin, layout.entered, layout.spine_row

@@ -1,10 +1,11 @@
+# ruff: noqa: FBT001 - compiled loops take their arguments by position
 """Compiled float sums and standard deviations over windows, from prefix sums in double-double arithmetic.
 
 A double-double is an unevaluated pair (high, low) of about 106 bits, so the difference of two prefixes does not show
 where the prefix began. Where that can't be promised (cells of very different size, squares that overflow), the result
-is left as UNSURE, a NaN, for `sweep_exact` to sum the window anew. Infinite and NaN cells take no part here; each kernel
-returns FOUND_UNSURE and FOUND_ODD as flags of what is left to do. Conventions as in `sweep_kernels`; `counts` holds
-each window's passing rows.
+is left as NaN for `sweep_exact` to sum the window anew. Infinite and NaN cells take no part here; each kernel returns
+FOUND_UNSURE and FOUND_ODD as flags of what is left to do. Conventions as in `sweep_kernels`; `counts` holds each
+window's passing rows.
 """
 
 import math
@@ -123,31 +124,41 @@ def sums(
 
 
 @kernel
-def _centre(first: int, last: int, cells: Array, passing: Array) -> tuple[float, bool, bool]:
-    """(what to subtract from each cell so that squares stay small, whether squares may over- or underflow, any odd)."""
+def _mean(first: int, last: int, cells: Array, passing: Array, near: float) -> float:
+    """Mean of the passing finite cells, computed as near + the mean distance from it."""
     total = 0.0
     count = 0
-    has_odd = False
+    for p in range(first, last):
+        if (passing.size == 0 or passing[p]) and math.isfinite(cells[p]):
+            total += (cells[p] - near) / (last - first)
+            count += 1
+    return near + total * (last - first) / max(count, 1)
+
+
+@kernel
+def _greatest_distance(first: int, last: int, cells: Array, passing: Array, centre: float) -> tuple[float, bool, bool]:
+    """(greatest |cell - centre|, whether all these differences are exact, whether any passing cell is not finite)."""
+    greatest = 0.0
+    is_exact, has_odd = True, False
     for p in range(first, last):
         if passing.size == 0 or passing[p]:
             if math.isfinite(cells[p]):
-                total += cells[p] / (last - first)
-                count += 1
+                difference, error = two_sum(cells[p], -centre)
+                greatest = max(greatest, abs(difference))
+                is_exact = is_exact and error == 0.0
             else:
                 has_odd = True
-    centre = total * (last - first) / max(count, 1)
-    greatest = 0.0
-    for p in range(first, last):
-        if (passing.size == 0 or passing[p]) and math.isfinite(cells[p]):
-            difference, error = two_sum(cells[p], -centre)
-            if error != 0.0:
-                centre = 0.0  # a rounded shift would move cells apart: better none
-                break
-            greatest = max(greatest, abs(difference))
-    if centre == 0.0:
-        for p in range(first, last):
-            if (passing.size == 0 or passing[p]) and math.isfinite(cells[p]):
-                greatest = max(greatest, abs(cells[p]))
+    return greatest, is_exact, has_odd
+
+
+@kernel
+def _centre(first: int, last: int, cells: Array, passing: Array) -> tuple[float, bool, bool]:
+    """(what to subtract from each cell so that squares stay small, whether squares may over- or underflow, any odd)."""
+    centre = _mean(first, last, cells, passing, _mean(first, last, cells, passing, 0.0))
+    greatest, is_exact, has_odd = _greatest_distance(first, last, cells, passing, centre)
+    if not is_exact:  # a rounded shift would move cells apart: better none
+        centre = 0.0
+        greatest, is_exact, has_odd = _greatest_distance(first, last, cells, passing, centre)
     return centre, greatest > _VAST or 0.0 < greatest < _TINY, has_odd
 
 

@@ -40,7 +40,7 @@ class Lineage:
 
 
 def lineage(context: Context, name: str) -> Lineage:
-    """Lineage of a declaration (``spend``, ``feature_view:spend``), a model version (``lapse@3``) or a prediction's id."""
+    """Of a declaration (``spend``, ``feature_view:spend``), a model version (``lapse@3``) or a prediction's id."""
     if _is_prediction(name):
         return _of_prediction(context, name)
     if "@" in name:

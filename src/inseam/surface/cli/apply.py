@@ -1,0 +1,34 @@
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from inseam.surface.cli import options, terminal
+from inseam.surface.cli.plan import show_plan
+from inseam.surface.cli.session import workspace
+
+
+def apply(
+    project: options.Project = options.HERE,
+    environment: options.Environment = None,
+    json: options.Json = False,
+    destroy: Annotated[bool, typer.Option("--destroy", help="Allow to destroy data that nothing declares.")] = False,
+    expected: Annotated[
+        str | None, typer.Option("--expected", help="Refuse when the plan's fingerprint is another by now.")
+    ] = None,
+) -> None:
+    """Record the definitions and recompute what they changed. Safe to repeat, goes on after a kill.
+
+    Example: inseam apply --expected "$(inseam plan --json | jq -r .fingerprint)"
+    """
+    with workspace(project, environment) as opened, terminal.bars(is_silent=json) as progress:
+        applied = opened.apply(expected=expected, can_destroy=destroy, progress=progress)
+    if json:
+        terminal.print_json({"plan": applied.plan.as_dict(), "done": applied.done, "left": applied.left})
+        return
+    show_plan(applied.plan)
+    for work in applied.done:
+        terminal.say(f"[green]done[/] {work.verb} {work.subject}")
+    for work in applied.left:
+        terminal.say(f"[yellow]left[/] {work.subject}: {work.reason}; run [bold]inseam {work.verb} {work.subject}[/]")

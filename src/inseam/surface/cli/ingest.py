@@ -1,0 +1,39 @@
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from inseam.surface.cli import options, terminal
+from inseam.surface.cli.session import workspace
+
+
+def ingest(
+    sources: Annotated[list[str] | None, typer.Argument(help="Sources to load; default: all.")] = None,
+    history: Annotated[
+        bool, typer.Option("--history", help="These rows were known when they happened: they are no late rows.")
+    ] = False,
+    complete_until: Annotated[
+        str | None, typer.Option("--complete-until", help="ISO instant up to which the source is complete.")
+    ] = None,
+    project: options.Project = options.HERE,
+    environment: options.Environment = None,
+    json: options.Json = False,
+) -> None:
+    """Load what is new of sources into their tables; bad rows go to quarantine with file, line and reason.
+
+    Example: inseam ingest orders --history
+    """
+    watermark = options.instant(complete_until, "--complete-until")
+    with workspace(project, environment) as opened, terminal.bars(is_silent=json) as progress:
+        loads = opened.ingest(*(sources or ()), is_history=history, watermark=watermark, progress=progress)
+    if json:
+        terminal.print_json(loads)
+        return
+    rows = [
+        (name, 0, 0, 0, "nothing new")
+        if load is None
+        else (name, load.rows_in, load.rows_accepted, load.rows_quarantined, ", ".join(load.findings))
+        for name, load in loads.items()
+    ]
+    terminal.table("Loads", ("source", "rows in", "accepted", "quarantined", "findings"), rows)

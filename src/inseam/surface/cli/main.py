@@ -1,0 +1,78 @@
+"""``inseam``: the command line's root. Verbs stand in the order in which a project meets them."""
+
+from __future__ import annotations
+
+import typer
+
+from inseam.surface.cli import (
+    apply,
+    build,
+    check,
+    compact,
+    fetch,
+    ingest,
+    init,
+    lineage,
+    materialize,
+    plan,
+    promote,
+    replay,
+    roll_back,
+    runs,
+    score,
+    serve,
+    status,
+    train,
+)
+from inseam.surface.cli.session import verb
+
+app = typer.Typer(
+    name="inseam",
+    help="Own a machine-learning system for its whole life: features without skew, training, gates, serving, replay.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+_VERBS = (
+    (init.init, "init"),
+    (check.check, "check"),
+    (plan.plan, "plan"),
+    (apply.apply, "apply"),
+    (ingest.ingest, "ingest"),
+    (build.build, "build"),
+    (train.train, "train"),
+    (promote.promote, "promote"),
+    (roll_back.roll_back, "rollback"),
+    (materialize.materialize, "materialize"),
+    (fetch.fetch, "fetch"),
+    (serve.serve, "serve"),
+    (score.score, "score"),
+    (replay.replay, "replay"),
+    (lineage.lineage, "lineage"),
+    (compact.compact, "compact"),
+    (status.status, "status"),
+    (runs.runs, "runs"),
+)
+for _function, _name in _VERBS:
+    app.command(_name)(verb(_function))
+
+
+def _version(*, is_asked: bool) -> None:
+    if is_asked:
+        from inseam import __version__
+
+        typer.echo(f"inseam {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: bool = typer.Option(False, "--version", help="Show the version and exit.", is_eager=True),  # noqa: FBT001
+) -> None:
+    _version(is_asked=version)
+
+
+def main() -> None:
+    app()

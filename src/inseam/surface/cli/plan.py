@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from inseam.surface.cli import options, terminal
+from inseam.surface.cli.session import workspace
+
+if TYPE_CHECKING:
+    from inseam.plan.diff import Plan
+
+CHANGES = 10
+"""Exit code of ``--exit-code`` when there is something to apply."""
+
+
+def plan(
+    project: options.Project = options.HERE,
+    environment: options.Environment = None,
+    json: options.Json = False,
+    exit_code: Annotated[
+        bool, typer.Option("--exit-code", help="Exit with 10 when there is something to apply, for CI.")
+    ] = False,
+) -> None:
+    """Show what applying would change, what lies downstream of it, and what must be recomputed.
+
+    Example: inseam plan --exit-code --json
+    """
+    with workspace(project, environment) as opened:
+        made = opened.plan()
+    if json:
+        terminal.print_json(made.as_dict())
+    else:
+        show_plan(made)
+    if exit_code and not made.is_empty:
+        raise typer.Exit(CHANGES)
+
+
+def show_plan(made: Plan) -> None:
+    """Changes with their blast radius, then the work."""
+    from inseam.plan.diff import Change
+
+    if made.is_empty:
+        terminal.say("[green]nothing to do[/]: what is stored matches what is declared")
+        return
+    changed = [c for c in made.changes if c.change is not Change.UNCHANGED]
+    if changed:
+        rows = [
+            (c.change.value, c.ref, ", ".join(c.fields or c.because), _reach(c.reaches), c.recompute) for c in changed
+        ]
+        terminal.table("Changes", ("change", "definition", "in / because of", "reaches", "then"), rows)
+    if made.work:
+        terminal.say("")
+        rows = [(w.verb, w.subject, w.reason, w.rows) for w in made.work]
+        terminal.table("Work", ("verb", "subject", "reason", "rows to read"), rows)
+
+
+def _reach(refs: tuple[str, ...]) -> str:
+    shown = ", ".join(refs[:4])
+    return f"{shown} and {len(refs) - 4} more" if len(refs) > 4 else shown

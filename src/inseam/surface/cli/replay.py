@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from inseam.kernel.clock import format_instant
+from inseam.surface.cli import options, terminal
+from inseam.surface.cli.session import workspace
+
+if TYPE_CHECKING:
+    from inseam.run.receipt import Receipt
+
+DIFFERS = 11
+"""Exit code when the recomputed prediction is not the logged one."""
+
+
+def replay(
+    prediction: Annotated[str, typer.Argument(help="A prediction's id, as the server answered it.")],
+    project: options.Project = options.HERE,
+    environment: options.Environment = None,
+    json: options.Json = False,
+) -> None:
+    """The receipt of a served prediction, and its recomputation bit for bit. Exit code 11 when it differs.
+
+    Example: inseam replay 0199c0de-7a2b-7cc3-9d4e-6f8a1b2c3d4e
+    """
+    with workspace(project, environment) as opened:
+        replayed = opened.replay(prediction)
+    if json:
+        terminal.print_json(replayed.as_dict())
+    else:
+        show_receipt(replayed.receipt)
+        if replayed.is_equal:
+            terminal.say(f"[green]equal[/]: {replayed.compared} values recomputed, the same to the last bit")
+        else:
+            rows = [(d.what, repr(d.logged), repr(d.recomputed), d.why) for d in replayed.differences]
+            terminal.table("Differences", ("value", "logged", "recomputed", "why"), rows)
+    if not replayed.is_equal:
+        raise typer.Exit(DIFFERS)
+
+
+def show_receipt(made: Receipt) -> None:
+    told, model = made.prediction, made.model
+    facts = [
+        ("prediction", told.id),
+        ("at", format_instant(told.at)),
+        ("endpoint", told.endpoint),
+        ("model", f"{told.model}@{told.model_version}  digest {told.model_digest[:16]}"),
+        (
+            "training set",
+            f"{model.training_set_digest[:16]} on {made.training_set.snapshots if made.training_set else '?'}",
+        ),
+        *((name, str(value)) for name, value in model.provenance.items() if isinstance(value, str | int | bool)),
+        ("output", ", ".join(repr(v) for v in told.output)),
+    ]
+    terminal.table("Receipt", ("what", "value"), facts)
+    views = [
+        (
+            name,
+            None if read.boundary is None else format_instant(read.boundary),
+            read.version,
+            read.is_stale,
+            read.is_missing,
+        )
+        for name, read in told.views.items()
+    ]
+    terminal.table("Views", ("view", "boundary", "snapshot", "stale", "missing"), views)
+    terminal.table(
+        "Values",
+        ("name", "value"),
+        [*told.keys.items(), *told.inputs.items(), *told.features.items(), *told.derived.items()],
+    )

@@ -1,0 +1,47 @@
+"""How every verb runs: opens the workspace, and turns what goes wrong into a message and an exit code."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from inseam.kernel.errors import InseamError
+from inseam.surface.cli import terminal
+
+if TYPE_CHECKING:
+    from inseam.run.workspace import Workspace
+
+INTERRUPTED = 130
+
+
+@contextmanager
+def workspace(project: Path, environment: str | None) -> Iterator[Workspace]:
+    from inseam.run.workspace import open as open_workspace
+
+    with open_workspace(project, environment=environment) as opened:
+        yield opened
+
+
+def verb(function: Callable[..., None]) -> Callable[..., None]:
+    """No traceback for a user's error: its problems are printed and its exit code returned; Ctrl-C exits with 130."""
+
+    @functools.wraps(function)
+    def run(*arguments: Any, **options: Any) -> None:
+        try:
+            function(*arguments, **options)
+        except InseamError as error:
+            if options.get("json"):
+                terminal.print_json({"problems": [problem.as_dict() for problem in error.problems]})
+            else:
+                terminal.print_problems(error.problems)
+            raise typer.Exit(error.exit_code) from None
+        except KeyboardInterrupt:
+            terminal.err().print("interrupted; run the same command again to go on")
+            raise typer.Exit(INTERRUPTED) from None
+
+    return run

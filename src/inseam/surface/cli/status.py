@@ -1,0 +1,34 @@
+from __future__ import annotations
+
+from inseam.kernel.clock import format_instant
+from inseam.surface.cli import options, terminal
+from inseam.surface.cli.session import workspace
+
+
+def status(
+    project: options.Project = options.HERE, environment: options.Environment = None, json: options.Json = False
+) -> None:
+    """What is loaded, built, promoted and online now.
+
+    Example: inseam status --json
+    """
+    with workspace(project, environment) as opened:
+        now = opened.status()
+    if json:
+        terminal.print_json(now.as_dict())
+        return
+    terminal.table(
+        "Sources",
+        ("source", "rows", "quarantined", "loads", "snapshot", "complete until"),
+        [(s.name, s.rows, s.quarantined, s.loads, s.snapshot, _instant(s.watermark)) for s in now.sources],
+    )
+    terminal.table(
+        "Online rows",
+        ("view", "rows", "boundary", "stale"),
+        [(v.name, v.rows, _instant(v.boundary), v.is_stale) for v in now.views],
+    )
+    terminal.table("Models", ("model", "versions", "champion"), [(m.name, m.versions, m.champion) for m in now.models])
+
+
+def _instant(value: int | None) -> str | None:
+    return None if value is None else format_instant(value)

@@ -1,0 +1,180 @@
+"""The HTTP surface: FastAPI for what is asked rarely, with predictions answered on a plain ASGI path in front of it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi import Request as HttpRequest
+from fastapi.responses import JSONResponse, Response
+from starlette.exceptions import HTTPException
+
+from inseam.kernel.errors import DefinitionError, Problem
+from inseam.kernel.types import Field
+from inseam.stages.serve.endpoint import ServedEndpoint
+from inseam.stages.serve.front import Front
+from inseam.stages.serve.http import Receive, Scope, Send
+from inseam.stages.serve.ids import endpoint_tag
+from inseam.stages.serve.journal import Journal
+from inseam.stages.serve.log import PredictionLog
+from inseam.stages.serve.metrics import CONTENT_TYPE
+from inseam.stages.serve.openapi import document
+from inseam.stages.serve.reply import described
+from inseam.stages.serve.settings import ServeSettings
+
+_TEND_SECONDS = 1.0
+
+
+class ServingApp(FastAPI):
+    """A FastAPI application behind a `Front`."""
+
+    front: Front
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            await self.front.handle(scope, receive, send, super().__call__)
+        else:
+            await super().__call__(scope, receive, send)
+
+    def openapi(self) -> dict[str, Any]:
+        if self.openapi_schema is None:
+            schemas = [self.front.schemas[name] for name in sorted(self.front.schemas)]
+            is_guarded = bool(self.front.settings.tokens)
+            self.openapi_schema = document(super().openapi(), schemas, is_guarded=is_guarded)
+        return self.openapi_schema
+
+
+def create_app(
+    endpoints: Sequence[ServedEndpoint],
+    *,
+    log: PredictionLog,
+    settings: ServeSettings,
+    title: str = "Inseam",
+    on_close: Callable[[], None] | None = None,
+) -> FastAPI:
+    """The server's application over ready-made parts. It starts champions and closes the log with its lifespan.
+
+    ``on_close`` runs last, to close what the caller opened (the online store). `DefinitionError` when two endpoints
+    cannot be told apart.
+    """
+    _check_names(endpoints)
+    journal = Journal()
+    front = Front(endpoints, log=log, settings=settings, journal=journal)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        journal.start()
+        front.shedder.start()
+        await asyncio.gather(*(asyncio.to_thread(one.champion.start) for one in endpoints))
+        tending = asyncio.create_task(_tend(front))
+        try:
+            yield
+        finally:
+            tending.cancel()
+            with suppress(asyncio.CancelledError):
+                await tending
+            front.shedder.stop()
+            for one in endpoints:
+                one.champion.stop()
+            log.close()
+            if on_close is not None:
+                on_close()
+            journal.stop()
+
+    app = ServingApp(title=title, lifespan=lifespan)
+    app.front = front
+    _add_routes(app)
+    return app
+
+
+def _check_names(endpoints: Sequence[ServedEndpoint]) -> None:
+    tags: dict[int, str] = {}
+    for one in endpoints:
+        other = tags.setdefault(endpoint_tag(one.spec.name), one.spec.name)
+        if other != one.spec.name or sum(o.spec.name == other for o in endpoints) > 1:
+            raise DefinitionError(
+                f"endpoint:{one.spec.name}",
+                f"its prediction ids cannot be told from those of {other!r}",
+                mend="rename one of the two",
+            )
+
+
+async def _tend(front: Front) -> None:
+    """What is looked after every second: the log's segments, and gauges."""
+    while True:
+        try:
+            front.log.tend()
+        except OSError as error:
+            front.journal.failure(error, where="prediction log")
+        front.metrics.lag.set(front.shedder.lag)
+        for name, one in front.endpoints.items():
+            champion = one.champion.current
+            if champion is not None:
+                front.metrics.version.labels(name, one.spec.model).set(champion.version)
+            front.metrics.broken.labels(name).set(1 if one.champion.problem is not None else 0)
+        await asyncio.sleep(_TEND_SECONDS)
+
+
+def _add_routes(app: ServingApp) -> None:
+    front = app.front
+
+    @app.get("/health", tags=["server"], summary="The process answers")
+    async def health() -> dict[str, str]:
+        return {"status": "ok"}
+
+    @app.get("/ready", tags=["server"], summary="Models are loaded and the log takes predictions")
+    async def ready() -> JSONResponse:
+        state = _readiness(front)
+        return JSONResponse(state, 200 if state["ready"] else 503)
+
+    @app.get("/metrics", tags=["server"], summary="Prometheus metrics", response_class=Response)
+    async def metrics() -> Response:
+        return Response(front.metrics.text(), media_type=CONTENT_TYPE)
+
+    @app.get("/endpoints", tags=["server"], summary="What is served")
+    async def listed() -> list[dict[str, Any]]:
+        return [_listing(one) for _, one in sorted(front.endpoints.items())]
+
+    @app.exception_handler(HTTPException)
+    async def refused(request: HttpRequest, error: HTTPException) -> JSONResponse:
+        problem = Problem("http", request.url.path, str(error.detail))
+        return JSONResponse(
+            {"problems": [{"code": "http", "subject": problem.subject, "found": problem.found}]}, error.status_code
+        )
+
+
+def _readiness(front: Front) -> dict[str, Any]:
+    endpoints = {
+        name: {
+            "model_version": one.champion.current.version if one.champion.current is not None else None,
+            "problem": one.champion.problem,
+        }
+        for name, one in sorted(front.endpoints.items())
+    }
+    is_loaded = all(one["model_version"] is not None for one in endpoints.values())
+    log = "its size limit is reached: run `inseam compact`" if front.log.is_full else None
+    return {"ready": is_loaded and log is None, "endpoints": endpoints, "prediction_log": {"problem": log}}
+
+
+def _listing(one: ServedEndpoint) -> dict[str, Any]:
+    spec, champion = one.spec, one.champion.current
+    model: dict[str, Any] = {"model": spec.model, "model_version": None}
+    if champion is not None:
+        model |= {"model_version": champion.version, **described(champion.bundle.manifest)}
+    return {
+        "name": spec.name,
+        "predict": f"/endpoints/{spec.name}/predict",
+        **model,
+        "keys": _types(spec.keys),
+        "inputs": _types(spec.inputs),
+        "features": _types(tuple(field for view in spec.views for field in view.schema)),
+        "unknown": spec.unknown,
+        "max_rows": spec.max_rows,
+    }
+
+
+def _types(fields: Sequence[Field]) -> dict[str, str]:
+    return {field.name: field.type.value for field in fields}

@@ -1,0 +1,261 @@
+"""Micro-batching by event-loop tick: requests that were read in one tick share a look-up, a prediction and a log write.
+
+Nobody waits for a timer, and nothing is answered before the log has it. Rows are batched only where a model gives a row
+the same bits alone and in company.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from inseam.ir.training import EndpointSpec
+from inseam.kernel.clock import now
+from inseam.kernel.errors import NotFoundError, Problem
+from inseam.kernel.frozen import fingerprint
+from inseam.stages.serve.endpoint import Champion, FeatureRows, ServedEndpoint
+from inseam.stages.serve.ids import endpoint_tag, format_id, make_ids
+from inseam.stages.serve.journal import Journal
+from inseam.stages.serve.log import PredictionLog
+from inseam.stages.serve.metrics import Metrics
+from inseam.stages.serve.predict import derive, look_up, outputs, pack
+from inseam.stages.serve.record import NO_INSTANT, NO_VERSION, Batch, Context, names_of
+from inseam.stages.serve.reply import Prediction, Reply, ViewColumns, predictions
+from inseam.stages.serve.request import Asked, RequestRefusedError
+
+_NO_VIEWS = ViewColumns((), (), (), ())
+
+
+@dataclass(slots=True, eq=False)
+class _Waiting:
+    endpoint: ServedEndpoint
+    asked: Asked
+    received: float
+    answer: asyncio.Future[bytes]
+
+
+@dataclass(slots=True)
+class _Done:
+    """A group's requests with their answers, and what the log keeps of them."""
+
+    context: Context
+    batch: Batch
+    answers: list[tuple[_Waiting, bytes]]
+
+
+class Batcher:
+    """Takes requests, answers them by futures. Used from one event loop."""
+
+    def __init__(self, log: PredictionLog, metrics: Metrics, journal: Journal) -> None:
+        self._log = log
+        self._metrics = metrics
+        self._journal = journal
+        self._waiting: list[_Waiting] = []
+        self._encode = msgspec.json.Encoder().encode
+        self._counted = 0
+
+    def submit(self, endpoint: ServedEndpoint, asked: Asked, received: float) -> asyncio.Future[bytes]:
+        """The answer's body, once it is durable. ``received``: `time.perf_counter` when the request came."""
+        loop = asyncio.get_running_loop()
+        if not self._waiting:
+            loop.call_soon(self._flush)
+        waiting = _Waiting(endpoint, asked, received, loop.create_future())
+        self._waiting.append(waiting)
+        return waiting.answer
+
+    def _flush(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        groups: dict[tuple[str, bool], list[_Waiting]] = {}
+        for one in waiting:
+            if not one.answer.done():
+                groups.setdefault((one.endpoint.spec.name, one.asked.is_given), []).append(one)
+        at = now()
+        done: list[_Done] = []
+        for group in groups.values():
+            done += self._attempt(group, at)
+        if not done:
+            return
+        try:
+            self._log.append([(one.context, one.batch) for one in done])
+            settled = self._log.settled()
+        except OSError as error:
+            self._journal.failure(error, event_of="prediction log")
+            _refuse(done, _log_problem())
+            return
+        self._metrics.log_bytes.inc(self._log.bytes_written - self._counted)
+        self._counted = self._log.bytes_written
+        if settled is None:
+            _answer(done)
+        else:
+            settled.add_done_callback(lambda future: _settle(done, future))
+
+    def _attempt(self, group: list[_Waiting], at: int) -> list[_Done]:
+        """The group together; if that fails each request alone, so that only a bad one is refused."""
+        try:
+            return self._predict(group, at)
+        except RequestRefusedError as error:
+            if len(group) == 1:
+                group[0].answer.set_exception(error)
+                return []
+        except Exception as error:  # noqa: BLE001 - a user's function or a model may raise anything; nothing of it leaks
+            if len(group) == 1:
+                self._journal.failure(error, endpoint=group[0].endpoint.spec.name)
+                self._metrics.failures.labels(group[0].endpoint.spec.name).inc()
+                group[0].answer.set_exception(RequestRefusedError(500, _internal(group[0].endpoint.spec.name)))
+                return []
+        return [done for one in group for done in self._attempt([one], at)]
+
+    def _predict(self, group: list[_Waiting], at: int) -> list[_Done]:
+        endpoint, is_given = group[0].endpoint, group[0].asked.is_given
+        spec, champion = endpoint.spec, endpoint.champion.current
+        if champion is None:
+            raise RequestRefusedError(503, Problem("not-ready", f"endpoint:{spec.name}", "no model is loaded yet"))
+        rows = [row for one in group for row in one.asked.rows]
+        looked = look_up(spec, endpoint.reader, rows, at=at, is_given=is_given)
+        if spec.unknown == "reject" and looked.unknown.any():
+            raise _rejected(spec, looked.keys, int(looked.unknown.argmax()))
+        derived = derive(champion.bundle, looked.columns)
+        output = outputs(champion.bundle, looked.columns)
+        views = _NO_VIEWS if looked.online is None else _view_columns(spec, looked.online, at)
+        context = _context(spec, champion)
+        numbers = make_ids(at, _tag(spec.name), len(rows))
+        moment = time.perf_counter()
+        batch = Batch(
+            context=context.id,
+            at=at,
+            ids=b"".join([number.to_bytes(16, "big") for number in numbers]),
+            latency=[int((moment - one.received) * 1e6) for one in group for _ in one.asked.rows],
+            keys=looked.keys,
+            inputs=looked.inputs,
+            features=[pack(looked.columns[name], type_) for name, type_ in context.features],
+            derived=[pack(derived[name], type_) for name, type_ in context.derived],
+            boundaries=[column.tobytes() for column in views.boundaries],
+            versions=_versions(spec, looked.online),
+            missing=[column.tobytes() for column in views.missing],
+            stale=[column.tobytes() for column in views.stale],
+            output=output.tobytes(),
+            width=output.shape[1],
+        )
+        self._count(spec.name, len(rows), views)
+        answers = predictions(champion.bundle.manifest, [format_id(number) for number in numbers], output, views)
+        return [_Done(context, batch, self._encoded(group, champion, answers))]
+
+    def _encoded(
+        self, group: list[_Waiting], champion: Champion, found: list[Prediction]
+    ) -> list[tuple[_Waiting, bytes]]:
+        answers = []
+        start = 0
+        for one in group:
+            end = start + len(one.asked.rows)
+            answers.append((one, self._encode(Reply(one.endpoint.spec.name, champion.version, found[start:end]))))
+            start = end
+        return answers
+
+    def _count(self, endpoint: str, rows: int, views: ViewColumns) -> None:
+        self._metrics.rows.labels(endpoint).inc(rows)
+        for place, name in enumerate(views.names):
+            if absent := int(np.count_nonzero(views.missing[place])):
+                self._metrics.missing.labels(endpoint, name).inc(absent)
+            if old := int(np.count_nonzero(views.stale[place])):
+                self._metrics.stale.labels(endpoint, name).inc(old)
+
+
+def _view_columns(spec: EndpointSpec, online: FeatureRows, at: int) -> ViewColumns:
+    """Where nothing was found the boundary is `NO_INSTANT`. ``max_staleness`` replaces the reader's own judgement."""
+    names = [view.name for view in spec.views]
+    missing = [np.asarray(online.is_missing[name], np.bool_) for name in names]
+    boundaries = [
+        np.where(absent, NO_INSTANT, online.boundaries[name]).astype(np.int64)
+        if absent.any()
+        else np.asarray(online.boundaries[name], np.int64)
+        for name, absent in zip(names, missing, strict=True)
+    ]
+    if spec.max_staleness is None:
+        stale = [
+            np.asarray(online.is_stale[name], np.bool_) & ~absent for name, absent in zip(names, missing, strict=True)
+        ]
+    else:
+        oldest = at - spec.max_staleness
+        stale = [(column < oldest) & ~absent for column, absent in zip(boundaries, missing, strict=True)]
+    return ViewColumns(names, boundaries, missing, stale)
+
+
+def _versions(spec: EndpointSpec, online: FeatureRows | None) -> list[bytes]:
+    if online is None:
+        return []
+    return [
+        np.where(online.is_missing[view.name], NO_VERSION, online.versions[view.name]).astype(np.int64).tobytes()
+        for view in spec.views
+    ]
+
+
+@lru_cache(maxsize=256)
+def _tag(endpoint: str) -> int:
+    return endpoint_tag(endpoint)
+
+
+_contexts: dict[tuple[str, str, str, int, str], Context] = {}
+
+
+def _context(spec: EndpointSpec, champion: Champion) -> Context:
+    manifest, digest, version = champion.bundle.manifest, champion.bundle.digest, champion.version
+    key = (spec.name, spec.fingerprint, manifest.model, version, digest)
+    found = _contexts.get(key)
+    if found is None:
+        found = _contexts[key] = Context(
+            id=fingerprint(list(key))[:16],
+            endpoint=spec.name,
+            model=manifest.model,
+            version=version,
+            digest=digest,
+            keys=names_of(spec.keys),
+            inputs=names_of(spec.inputs),
+            features=names_of(tuple(field for view in spec.views for field in view.schema)),
+            derived=tuple((one.name, one.type) for one in manifest.on_demand),
+            views=tuple(view.name for view in spec.views),
+        )
+    return found
+
+
+def _answer(done: Sequence[_Done]) -> None:
+    for one in done:
+        for waiting, body in one.answers:
+            if not waiting.answer.done():
+                waiting.answer.set_result(body)
+
+
+def _refuse(done: Sequence[_Done], error: RequestRefusedError) -> None:
+    for one in done:
+        for waiting, _ in one.answers:
+            if not waiting.answer.done():
+                waiting.answer.set_exception(error)
+
+
+def _settle(done: Sequence[_Done], settled: asyncio.Future[None]) -> None:
+    if settled.cancelled() or settled.exception() is not None:
+        _refuse(done, _log_problem())
+    else:
+        _answer(done)
+
+
+def _log_problem() -> RequestRefusedError:
+    return RequestRefusedError(503, Problem("log-unavailable", "prediction log", "the prediction could not be logged"))
+
+
+def _internal(endpoint: str) -> Problem:
+    return Problem(
+        "internal", f"endpoint:{endpoint}", "the prediction failed", mend="see the server's log by request id"
+    )
+
+
+def _rejected(spec: EndpointSpec, keys: list[list[Any]], row: int) -> RequestRefusedError:
+    named = ", ".join(f"{field.name} {column[row]!r}" for field, column in zip(spec.keys, keys, strict=True))
+    problem = Problem(NotFoundError.code, f"rows[{row}]", f"{named} is not known here", "an entity with features")
+    return RequestRefusedError(404, problem)

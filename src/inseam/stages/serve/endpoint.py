@@ -1,0 +1,71 @@
+"""What a served endpoint is made of: its spec, the model that answers now, and a reader of its features."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+from inseam.ir.training import EndpointSpec
+from inseam.ports.bundle import Bundle
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+class FeatureRows(Protocol):
+    """Online rows of some entities, by column; the arrays of ``columns`` are in the forms of `encoding.to_numpy`.
+
+    The other mappings hold an array a view. ``boundaries`` (int64 UTC microseconds) and ``versions`` (int64) mean
+    nothing where ``is_missing``; ``is_stale`` and ``is_missing`` are bool.
+    """
+
+    @property
+    def columns(self) -> Mapping[str, np.ndarray]: ...
+    @property
+    def boundaries(self) -> Mapping[str, np.ndarray]: ...
+    @property
+    def versions(self) -> Mapping[str, np.ndarray]: ...
+    @property
+    def is_stale(self) -> Mapping[str, np.ndarray]: ...
+    @property
+    def is_missing(self) -> Mapping[str, np.ndarray]: ...
+
+
+class FeatureReading(Protocol):
+    """Looks up the endpoint's views. A missing row reads as the aggregates of no row: 0 for counts, NULL else."""
+
+    def read(self, entities: Sequence[Mapping[str, Any]], *, at: int) -> FeatureRows: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Champion:
+    """The model that answers now."""
+
+    bundle: Bundle
+    version: int
+
+
+class ChampionSource(Protocol):
+    """Holds the present champion. ``current`` is swapped whole, from any thread; a request keeps the one it took."""
+
+    @property
+    def current(self) -> Champion | None: ...
+
+    @property
+    def problem(self) -> str | None:
+        """Why the newest promotion is not being served, None when it is."""
+
+    def start(self) -> None:
+        """Begin to follow promotions; called once in the serving process."""
+
+    def stop(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class ServedEndpoint:
+    """``reader`` may be None for an endpoint without views."""
+
+    spec: EndpointSpec
+    champion: ChampionSource
+    reader: FeatureReading | None

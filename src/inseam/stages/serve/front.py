@@ -1,0 +1,193 @@
+"""The way of a request through the server: id, token, route, bounds, answer, metrics, one line of journal."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+from inseam.kernel.errors import Problem
+from inseam.kernel.names import did_you_mean
+from inseam.stages.serve.batch import Batcher
+from inseam.stages.serve.endpoint import ServedEndpoint
+from inseam.stages.serve.http import (
+    Application,
+    ClientGoneError,
+    Guard,
+    Head,
+    Message,
+    Receive,
+    Scope,
+    Send,
+    answer,
+    problem_body,
+    read_body,
+)
+from inseam.stages.serve.journal import Journal
+from inseam.stages.serve.log import PredictionLog
+from inseam.stages.serve.metrics import Metrics
+from inseam.stages.serve.outcomes import OutcomeDesk
+from inseam.stages.serve.record import Outcome
+from inseam.stages.serve.request import RequestRefusedError, RequestSchema
+from inseam.stages.serve.settings import ServeSettings
+from inseam.stages.serve.shed import Shedder
+
+_OPEN_PATHS = ("/health", "/ready")
+_ENDPOINTS, _PREDICT = "/endpoints/", "/predict"
+_PREDICTIONS, _OUTCOME, _OUTCOMES = "/predictions/", "/outcome", "/outcomes"
+
+
+class Front:
+    """Answers predictions and outcomes itself; hands every other path to the application behind it."""
+
+    def __init__(
+        self, endpoints: Sequence[ServedEndpoint], *, log: PredictionLog, settings: ServeSettings, journal: Journal
+    ) -> None:
+        self.endpoints: Mapping[str, ServedEndpoint] = {one.spec.name: one for one in endpoints}
+        self.schemas = {name: RequestSchema(one.spec) for name, one in self.endpoints.items()}
+        self.log = log
+        self.settings = settings
+        self.journal = journal
+        self.metrics = Metrics()
+        self.shedder = Shedder(settings)
+        self._batcher = Batcher(log, self.metrics, journal)
+        self._guard = Guard(settings.tokens)
+        self._desk = OutcomeDesk(list(self.endpoints))
+        self._retry = (b"retry-after", str(settings.retry_after_seconds).encode())
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send, behind: Application) -> None:
+        started = time.perf_counter()
+        head = Head(scope["headers"])
+        path: str = scope["path"]
+        endpoint, route = "", "other"
+        try:
+            if path not in _OPEN_PATHS and not self._guard.admits(head.authorization):
+                raise RequestRefusedError(401, Problem("unauthorized", path, "no valid bearer token came with it"))
+            if path.startswith(_ENDPOINTS) and path.endswith(_PREDICT):
+                route, name = "predict", path[len(_ENDPOINTS) : -len(_PREDICT)]
+                endpoint = name if name in self.endpoints else ""
+                _require_post(scope, path)
+                body = await self._predict(name, head, receive, started)
+            elif path == _OUTCOMES or (path.startswith(_PREDICTIONS) and path.endswith(_OUTCOME)):
+                route = "outcome"
+                _require_post(scope, path)
+                body = await self._outcome(path, head, receive)
+            else:
+                status = await self._pass_on(scope, receive, send, head, behind)
+                self._done(scope, head, started, endpoint, route, status)
+                return
+            status = 200
+            await answer(send, status, body, head.request_id)
+        except RequestRefusedError as refused:
+            status = refused.status
+            await self._refuse(send, refused, head)
+        except ClientGoneError:
+            status = 499
+        except Exception as error:  # noqa: BLE001 - whatever it was, its text stays here
+            self.journal.failure(error, request_id=head.request_id.decode())
+            status = 500
+            await self._refuse(send, RequestRefusedError(500, Problem("internal", path, "the request failed")), head)
+        self._done(scope, head, started, endpoint, route, status)
+
+    async def _predict(self, name: str, head: Head, receive: Receive, started: float) -> bytes:
+        endpoint = self.endpoints.get(name)
+        if endpoint is None:
+            mend = did_you_mean(name, self.endpoints)
+            raise RequestRefusedError(404, Problem("not-found", f"endpoint:{name}", "it is not served here", "", mend))
+        settings = self.settings
+        body = await read_body(
+            receive, head, most=settings.max_body_bytes, timeout_seconds=settings.body_timeout_seconds
+        )
+        if self.log.is_full:
+            raise self._shed("log-full", Problem("log-full", "prediction log", "it has reached its size limit"))
+        # Before the body is decoded: a worker that sheds must spend nearly nothing on what it refuses.
+        self._admit(1)
+        asked = self.schemas[name].decode(body)
+        rows = len(asked.rows)
+        self._admit(rows)
+        self.shedder.enter(rows)
+        try:
+            return await self._batcher.submit(endpoint, asked, started)
+        finally:
+            self.shedder.leave(rows)
+
+    async def _outcome(self, path: str, head: Head, receive: Receive) -> bytes:
+        settings = self.settings
+        body = await read_body(
+            receive, head, most=settings.max_body_bytes, timeout_seconds=settings.body_timeout_seconds
+        )
+        if path == _OUTCOMES:
+            found = self._desk.many(body)
+        else:
+            found = self._desk.one(path[len(_PREDICTIONS) : -len(_OUTCOME)], body)
+        await self._keep(found)
+        return msgspec.json.encode({"accepted": len(found)})
+
+    async def _keep(self, outcomes: Sequence[Outcome]) -> None:
+        if self.log.is_full:
+            raise self._shed("log-full", Problem("log-full", "prediction log", "it has reached its size limit"))
+        try:
+            self.log.append([], outcomes)
+            settled = self.log.settled()
+            if settled is not None:
+                await settled
+        except OSError as error:
+            self.journal.failure(error, where="prediction log")
+            problem = Problem("log-unavailable", "prediction log", "the outcome could not be logged")
+            raise RequestRefusedError(503, problem) from None
+        for outcome in outcomes:
+            self.metrics.outcomes.labels(outcome.endpoint).inc()
+
+    async def _pass_on(self, scope: Scope, receive: Receive, send: Send, head: Head, behind: Application) -> int:
+        status = 500
+
+        async def named(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = [*message.get("headers", ()), (b"x-request-id", head.request_id)]
+            await send(message)
+
+        await behind(scope, receive, named)
+        return status
+
+    def _admit(self, rows: int) -> None:
+        reason = self.shedder.reason(rows)
+        if reason is not None:
+            raise self._shed(
+                reason, Problem("overloaded", "server", "this worker has more to do than it can", mend="retry")
+            )
+
+    def _shed(self, reason: str, problem: Problem) -> RequestRefusedError:
+        self.metrics.shed.labels(reason).inc()
+        return RequestRefusedError(503, problem)
+
+    async def _refuse(self, send: Send, refused: RequestRefusedError, head: Head) -> None:
+        more = []
+        if refused.status == 503:
+            more.append(self._retry)
+        elif refused.status == 401:
+            more.append((b"www-authenticate", b"Bearer"))
+        elif refused.status == 405:
+            more.append((b"allow", b"POST"))
+        await answer(send, refused.status, problem_body(refused.problems, head.request_id), head.request_id, more=more)
+
+    def _done(self, scope: Scope, head: Head, started: float, endpoint: str, route: str, status: int) -> None:
+        seconds = time.perf_counter() - started
+        self.metrics.answered(endpoint, route, status, seconds)
+        if self.settings.is_access_logged:
+            self.journal.say(
+                "info",
+                event="request",
+                request_id=head.request_id.decode(),
+                method=scope["method"],
+                path=scope["path"],
+                status=status,
+                ms=round(seconds * 1e3, 3),
+            )
+
+
+def _require_post(scope: Scope, path: str) -> None:
+    if scope["method"] != "POST":
+        raise RequestRefusedError(405, Problem("method", path, f"the method is {scope['method']}", "POST"))

@@ -1,0 +1,129 @@
+"""The little of ASGI that the hot path needs: a bounded body, headers, an answer in JSON."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import hmac
+import itertools
+import os
+import re
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping, Sequence
+from typing import Any
+
+import msgspec
+
+from inseam.kernel.errors import Problem
+from inseam.stages.serve.request import RequestRefusedError
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+Application = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+JSON = b"application/json"
+_REQUEST_ID = re.compile(rb"[A-Za-z0-9._:-]{1,64}\Z")
+_numbers = itertools.count()
+_process = os.urandom(6).hex()
+_encode = msgspec.json.Encoder().encode
+
+
+class ClientGoneError(Exception):
+    """The caller hung up before its request was whole: there is nobody to answer."""
+
+
+class Head:
+    """The request headers that the server reads."""
+
+    __slots__ = ("authorization", "length", "request_id")
+
+    def __init__(self, headers: Iterable[tuple[bytes, bytes]]) -> None:
+        self.authorization = b""
+        self.length = 0
+        request_id = b""
+        for name, value in headers:
+            if name == b"content-length":
+                self.length = int(value) if value.isdigit() else 0
+            elif name == b"authorization":
+                self.authorization = value
+            elif name == b"x-request-id":
+                request_id = value
+        # A caller's id is kept only in a form that can do no harm in a header or a log line.
+        self.request_id = (
+            request_id if _REQUEST_ID.match(request_id) else b"%s-%x" % (_process.encode(), next(_numbers))
+        )
+
+
+class Guard:
+    """Bearer tokens, compared in constant time."""
+
+    def __init__(self, tokens: Sequence[str]) -> None:
+        self._digests = [hashlib.sha256(token.encode()).digest() for token in tokens]
+
+    def admits(self, authorization: bytes) -> bool:
+        if not self._digests:
+            return True
+        scheme, _, token = authorization.partition(b" ")
+        found = hashlib.sha256(token.strip()).digest()
+        # Every token is compared, whichever matches.
+        matches = [hmac.compare_digest(found, digest) for digest in self._digests]
+        return scheme.lower() == b"bearer" and any(matches)
+
+
+async def read_body(receive: Receive, head: Head, *, most: int, timeout_seconds: float) -> bytes:
+    """The whole body; `RequestRefusedError` 413 beyond ``most`` bytes, 408 when it does not come in time."""
+    if head.length > most:
+        raise RequestRefusedError(413, _too_large(most))
+    message = await receive()
+    body: bytes = message.get("body", b"")
+    if message.get("more_body"):
+        try:
+            async with asyncio.timeout(timeout_seconds):
+                body = await _rest(receive, body, most)
+        except TimeoutError:
+            problem = Problem("slow-body", "body", "it did not arrive in time", f"within {timeout_seconds:g} seconds")
+            raise RequestRefusedError(408, problem) from None
+    if len(body) > most:
+        raise RequestRefusedError(413, _too_large(most))
+    if message["type"] == "http.disconnect":
+        raise ClientGoneError
+    return body
+
+
+async def _rest(receive: Receive, first: bytes, most: int) -> bytes:
+    parts = [first]
+    size = len(first)
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientGoneError
+        parts.append(message.get("body", b""))
+        size += len(parts[-1])
+        if size > most:
+            raise RequestRefusedError(413, _too_large(most))
+        if not message.get("more_body"):
+            return b"".join(parts)
+
+
+def _too_large(most: int) -> Problem:
+    return Problem("body-too-large", "body", "it is too large", f"at most {most} bytes", "send fewer rows a request")
+
+
+async def answer(
+    send: Send, status: int, body: bytes, request_id: bytes, *, more: Sequence[tuple[bytes, bytes]] = ()
+) -> None:
+    headers = [
+        (b"content-type", JSON),
+        (b"content-length", b"%d" % len(body)),
+        (b"x-request-id", request_id),
+        *more,
+    ]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+def problem_body(problems: Sequence[Problem], request_id: bytes) -> bytes:
+    """``{"problems": [{code, subject, found, expected, mend}], "request_id"}``."""
+    listed = [{key: value for key, value in problem.as_dict().items() if value} for problem in problems]
+    return _encode({"problems": listed, "request_id": request_id.decode()})

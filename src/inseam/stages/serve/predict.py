@@ -1,0 +1,115 @@
+"""From rows to predictions: look up, apply the policy for unknown entities, derive, predict; all by column."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from inseam.ir.on_demand import call
+from inseam.ir.training import EndpointSpec
+from inseam.ir.windows import EVENT_TIME
+from inseam.kernel.types import DataType, Field
+from inseam.ports.bundle import Bundle, BundleManifest
+from inseam.stages.serve.endpoint import FeatureReading, FeatureRows
+from inseam.stages.serve.record import NO_INSTANT, Packed
+from inseam.stages.serve.request import FEATURES, cells
+
+_UNITS = {DataType.TIMESTAMP: "datetime64[us]", DataType.DATE: "datetime64[D]"}
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """The columns that a group of rows is predicted from. ``unknown``: rows whose entity has no online row."""
+
+    columns: dict[str, np.ndarray]
+    keys: list[list[Any]]
+    inputs: list[list[Any]]
+    online: FeatureRows | None
+    unknown: np.ndarray
+
+
+def look_up(
+    spec: EndpointSpec, reader: FeatureReading | None, rows: Sequence[Any], *, at: int, is_given: bool
+) -> Looked:
+    """Features of each row, from the online store or from the request, with the endpoint's defaults applied."""
+    keys = [cells(rows, field) for field in spec.keys]
+    inputs = [cells(rows, field) for field in spec.inputs]
+    columns = {field.name: to_column(values, field.type) for field, values in zip(spec.inputs, inputs, strict=True)}
+    columns[EVENT_TIME] = np.full(len(rows), at, np.int64).view("datetime64[us]")
+    unknown = np.zeros(len(rows), np.bool_)
+    if is_given or reader is None:
+        given = [getattr(row, FEATURES) for row in rows] if is_given else []
+        for field in (field for view in spec.views for field in view.schema):
+            columns[field.name] = to_column(cells(given, field), field.type)
+        return Looked(columns, keys, inputs, None, unknown)
+    names = [field.name for field in spec.keys]
+    entities = [dict(zip(names, values, strict=True)) for values in zip(*keys, strict=True)]
+    online = reader.read(entities, at=at)
+    columns.update(online.columns)
+    if any(missing.any() for missing in online.is_missing.values()):
+        unknown = _unknown(spec, online, columns, len(rows))
+    return Looked(columns, keys, inputs, online, unknown)
+
+
+def _unknown(spec: EndpointSpec, online: FeatureRows, columns: dict[str, np.ndarray], rows: int) -> np.ndarray:
+    """Rows with an entity (by one set of keys) of which no view has a row; their features get the defaults."""
+    unknown = np.zeros(rows, np.bool_)
+    for keys in dict.fromkeys(view.keys for view in spec.views):
+        views = [view for view in spec.views if view.keys == keys]
+        absent = np.logical_and.reduce([online.is_missing[view.name] for view in views])
+        if spec.unknown == "default" and absent.any():
+            for field in (field for view in views for field in view.schema if field.name in spec.defaults):
+                column = columns[field.name].copy()
+                column[absent] = to_column([spec.defaults[field.name]], field.type)[0]
+                columns[field.name] = column
+        unknown |= absent
+    return unknown
+
+
+def derive(bundle: Bundle, columns: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The on-demand features, as `Bundle.matrix` computes them; ``columns`` gains them."""
+    for spec in bundle.manifest.on_demand:
+        columns[spec.name] = call(spec, bundle.functions[spec.name], columns)
+    return {spec.name: columns[spec.name] for spec in bundle.manifest.on_demand}
+
+
+def outputs(bundle: Bundle, columns: Mapping[str, np.ndarray]) -> np.ndarray:
+    """float64 (rows, outputs), each row with the bits that it would have alone, which is how it is replayed."""
+    matrix = bundle.manifest.encoding.matrix(columns)
+    if bundle.predictor.is_row_independent or len(matrix) == 1:
+        found = bundle.predictor.predict(matrix)
+    else:
+        found = np.concatenate([bundle.predictor.predict(matrix[row : row + 1]) for row in range(len(matrix))])
+    return np.ascontiguousarray(found.reshape(len(matrix), -1), np.float64)
+
+
+def to_column(values: Sequence[Any], type_: DataType) -> np.ndarray:
+    """Plain values (None for NULL; `cells`' instants and dates) in the form of `encoding.to_numpy`."""
+    if type_ is DataType.STRING:
+        column = np.empty(len(values), object)
+        column[:] = values
+        return column
+    if type_ in _UNITS:
+        ticks = np.array([NO_INSTANT if value is None else value for value in values], np.int64)
+        return ticks.view(_UNITS[type_])
+    return np.array(values, np.float64)
+
+
+def pack(column: np.ndarray, type_: DataType) -> Packed:
+    """A column in the form of `encoding.to_numpy` as the prediction log holds it."""
+    if type_ is DataType.STRING:
+        return list(column.tolist())
+    if type_ in _UNITS:
+        return column.astype(_UNITS[type_]).tobytes()
+    return column.astype(np.float64, copy=False).tobytes()
+
+
+def null_columns(manifest: BundleManifest, rows: int = 1) -> dict[str, np.ndarray]:
+    """Every column that a bundle reads, with NULLs."""
+    fields: list[Field] = [*(field for use in manifest.views for field in use.features), *manifest.inputs]
+    columns = {field.name: to_column([None] * rows, field.type) for field in fields}
+    columns[EVENT_TIME] = np.zeros(rows, np.int64).view("datetime64[us]")
+    return columns

@@ -1,0 +1,139 @@
+"""Runs the application in worker processes: uvicorn with uvloop and httptools, restarted when one dies."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import tempfile
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from inseam.kernel.errors import ExtraMissingError, SettingError
+from inseam.stages.serve.settings import ServeSettings, check_host
+
+_BACKLOG = 2048
+_GRACE_SECONDS = 20
+_MULTIPROCESS = "PROMETHEUS_MULTIPROC_DIR"
+
+
+def run(
+    factory: Callable[[], Any],
+    *,
+    host: str,
+    port: int,
+    workers: int,
+    settings: ServeSettings,
+    upkeep: Callable[[], None] | None = None,
+    upkeep_seconds: float = 60.0,
+) -> None:
+    """Serve until SIGTERM or Ctrl-C, then finish what is in flight and return.
+
+    ``factory`` makes the application in each worker; it is pickled, so it is a function of a module or a
+    `functools.partial` of one. ``upkeep`` (compaction of the prediction log) runs now and then in this process, which
+    answers no request. `SettingError` for a host that nothing guards or a port that is taken.
+    """
+    check_host(host, settings)
+    try:
+        import uvicorn
+        from uvicorn.supervisors import Multiprocess
+    except ModuleNotFoundError as error:
+        raise ExtraMissingError.for_library(error.name or "uvicorn", "serve") from None
+    from inseam.stages.serve.journal import LOG_CONFIG
+
+    bound = bind(host, port)
+    shared = tempfile.mkdtemp(prefix="inseam-metrics-")
+    os.environ[_MULTIPROCESS] = shared
+    config = uvicorn.Config(
+        _Factory(factory, os.getpid()),
+        factory=True,
+        host=host,
+        port=port,
+        workers=workers,
+        loop="uvloop",
+        http="httptools",
+        ws="none",
+        lifespan="on",
+        access_log=False,
+        log_config=LOG_CONFIG,
+        server_header=False,
+        date_header=False,
+        backlog=_BACKLOG,
+        timeout_graceful_shutdown=_GRACE_SECONDS,
+    )
+    stopping = threading.Event()
+    if upkeep is not None:
+        threading.Thread(target=_repeat, args=(upkeep, upkeep_seconds, stopping), daemon=True).start()
+    try:
+        Multiprocess(config, target=uvicorn.Server(config).run, sockets=[bound]).run()
+    finally:
+        stopping.set()
+        bound.close()
+        os.environ.pop(_MULTIPROCESS, None)
+        shutil.rmtree(shared, ignore_errors=True)
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """The listening socket that workers share. Port 0 takes a free one."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    bound = socket.socket(family, socket.SOCK_STREAM)
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        bound.bind((host.strip("[]"), port))
+    except OSError as error:
+        bound.close()
+        raise SettingError(
+            f"serve {host}:{port}", f"the address cannot be bound: {error.strerror}", mend="choose another port"
+        ) from None
+    bound.set_inheritable(True)
+    return bound
+
+
+class _Factory:
+    """Makes the application in a worker that then dies with its parent. Picklable when ``factory`` is."""
+
+    def __init__(self, factory: Callable[[], Any], parent: int) -> None:
+        self._factory = factory
+        self._parent = parent
+
+    def __call__(self) -> Any:
+        threading.Thread(target=_follow_parent, args=(self._parent,), name="parent", daemon=True).start()
+        app = self._factory()
+        _freeze()
+        return app
+
+
+def _follow_parent(parent: int) -> None:
+    """A worker whose supervisor was killed would hold the port for ever: it ends itself, gracefully."""
+    import signal
+    import time
+
+    while os.getppid() == parent:
+        time.sleep(0.5)
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _freeze() -> None:
+    """What is loaded stays loaded: the collector need not look at it again at every request."""
+    import gc
+
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 50, 50)
+
+
+def _repeat(work: Callable[[], None], seconds: float, stopping: threading.Event) -> None:
+    import logging
+
+    while not stopping.wait(seconds):
+        try:
+            work()
+        except Exception as error:  # noqa: BLE001 - upkeep is tried again; serving goes on
+            logging.getLogger("uvicorn.error").warning("upkeep failed: %s", type(error).__name__)
+
+
+def workers_by_default() -> int:
+    """A worker a core that this process may use."""
+    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return max(1, count or 1)

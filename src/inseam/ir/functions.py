@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import ast
-import hashlib
 import importlib
 import inspect
-import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from inseam.ir.source_digest import source_digest
 from inseam.kernel.errors import DefinitionError, NotFoundError
 from inseam.kernel.frozen import METADATA
 
@@ -25,7 +23,15 @@ class FunctionRef:
 
     @classmethod
     def of(cls, function: Callable[..., Any]) -> FunctionRef:
-        return cls(function.__module__, function.__qualname__, source_digest(function))
+        """`DefinitionError` for what is no function of a module: it could not be imported where the step runs."""
+        name = getattr(function, "__qualname__", repr(function))
+        if not inspect.isfunction(inspect.unwrap(function)) or "<" in name:
+            raise DefinitionError(
+                name,
+                "the function has no name of its own in a module, so that it cannot be imported again",
+                expected="a function defined with `def` at the top level of a module",
+            )
+        return cls(function.__module__, name, source_digest(function))
 
     def resolve(self) -> Callable[..., Any]:
         """Import the function and hold it to its digest.
@@ -47,66 +53,3 @@ class FunctionRef:
                 mend="run `inseam plan` and `inseam apply` again",
             )
         return function
-
-
-def source_digest(function: Callable[..., Any]) -> str:
-    """Digest of a function's meaning: comments, docstrings, formatting and the names of locals don't count.
-
-    Functions of the same top-level package that it calls by name count too, and so do the plain constants that it
-    reads from its module.
-    """
-    return hashlib.sha256("\n".join(_meanings(function, set())).encode()).hexdigest()[:32]
-
-
-def _meanings(function: Callable[..., Any], seen: set[str]) -> list[str]:
-    name = f"{function.__module__}.{function.__qualname__}"
-    if name in seen:
-        return []
-    seen.add(name)
-    tree = _definition(function)
-    _Plain().visit(tree)
-    texts = [ast.dump(tree)]
-    package = function.__module__.partition(".")[0]
-    namespace = getattr(function, "__globals__", {})
-    used = sorted({node.id for node in ast.walk(tree) if isinstance(node, ast.Name)})
-    for used_name in used:
-        value = namespace.get(used_name)
-        value = getattr(value, "function", value)
-        if inspect.isfunction(value) and value.__module__.partition(".")[0] == package:
-            texts += _meanings(value, seen)
-        elif isinstance(value, bool | int | float | str | tuple):
-            texts.append(f"{used_name}={value!r}")
-    return texts
-
-
-def _definition(function: Callable[..., Any]) -> ast.AST:
-    try:
-        source = textwrap.dedent(inspect.getsource(function))
-        body = ast.parse(source).body[0]
-    except (OSError, TypeError, SyntaxError, IndexError):
-        code = getattr(function, "__code__", None)
-        raise DefinitionError(
-            getattr(function, "__qualname__", repr(function)),
-            "the function's source cannot be read" if code is not None else "this is not a Python function",
-            expected="a function defined with `def` in a module of the project",
-        ) from None
-    return body
-
-
-class _Plain(ast.NodeTransformer):
-    """Strips what carries no meaning: decorators, docstring, annotations' quoting, names of locals."""
-
-    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
-        node.decorator_list = []
-        node.name = "_"
-        first = node.body[0]
-        if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant) and isinstance(first.value.value, str):
-            node.body = node.body[1:] or [ast.Pass()]
-        stored = [n for n in ast.walk(node) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)]
-        renamed: dict[str, str] = {}
-        for name in stored:
-            renamed.setdefault(name.id, f"_{len(renamed)}")
-        for child in ast.walk(node):
-            if isinstance(child, ast.Name) and child.id in renamed:
-                child.id = renamed[child.id]
-        return node

@@ -16,8 +16,9 @@ MINUTE = 60 * SECOND
 HOUR = 60 * MINUTE
 DAY = 24 * HOUR
 _UNITS = {"us": 1, "ms": 1_000, "s": SECOND, "m": MINUTE, "h": HOUR, "d": DAY, "w": 7 * DAY}
-_DURATION = re.compile(r"(?:\d+(?:us|ms|s|m|h|d|w))+\Z")
-_PART = re.compile(r"(\d+)(us|ms|s|m|h|d|w)")
+_DURATION = re.compile(r"(?:[0-9]+(?:us|ms|s|m|h|d|w))+\Z")
+_PART = re.compile(r"([0-9]+)(us|ms|s|m|h|d|w)")
+_LONGEST = 10_000 * 366 * DAY
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
@@ -26,11 +27,14 @@ def parse_duration(text: str) -> int:
     """``"30d"``, ``"1h30m"``, ``"0s"`` to microseconds; raises ValueError for anything else."""
     if _DURATION.match(text) is None:
         raise ValueError(f"{text!r} is not a duration such as 30d, 12h, 90m, 1h30m or 0s")
-    return sum(int(number) * _UNITS[unit] for number, unit in _PART.findall(text))
+    microseconds = sum(int(number) * _UNITS[unit] for number, unit in _PART.findall(text))
+    if microseconds > _LONGEST:
+        raise ValueError(f"{text!r} is longer than the calendar")
+    return microseconds
 
 
 def format_duration(microseconds: int) -> str:
-    """The shortest text that `parse_duration` reads back to the same number."""
+    """The text, in falling units from days, that `parse_duration` reads back to the same number (0 or more)."""
     if microseconds == 0:
         return "0s"
     parts: list[str] = []

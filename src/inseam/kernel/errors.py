@@ -62,6 +62,10 @@ class InseamError(Exception):
         self.problems: tuple[Problem, ...] = (Problem(self.code, subject, found, expected, mend, place),)
         super().__init__(str(self.problems[0]))
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Whole when it crosses to another process."""
+        return type(self).of, (self.problems,)
+
     @classmethod
     def of(cls, problems: Iterable[Problem]) -> InseamError:
         """One error that carries many problems, so that a user mends them in one go."""

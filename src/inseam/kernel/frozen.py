@@ -10,7 +10,10 @@ from enum import Enum
 from typing import Any
 
 METADATA: Mapping[str, Any] = {"meaning": False}
-"""Give a dataclass field this ``metadata`` when changing it changes no value: descriptions, owners, places."""
+"""Give a dataclass field this ``metadata`` when changing it changes no value: descriptions, owners, places.
+
+A field whose spelling varies names instead the form that counts: ``metadata={"form": function}``.
+"""
 
 
 def canonical(value: Any) -> Any:
@@ -29,8 +32,7 @@ def canonical(value: Any) -> Any:
     if isinstance(value, float):
         return {"": "float", "hex": value.hex()}
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        kept = (f for f in dataclasses.fields(value) if f.metadata.get("meaning", True))
-        return {"": type(value).__name__} | {f.name: canonical(getattr(value, f.name)) for f in kept}
+        return {"": type(value).__name__} | {name: canonical(item) for name, item in said(value).items()}
     if isinstance(value, Mapping):
         return {str(key): canonical(item) for key, item in sorted(value.items(), key=lambda kv: str(kv[0]))}
     if isinstance(value, tuple | list):
@@ -38,6 +40,16 @@ def canonical(value: Any) -> Any:
     if isinstance(value, frozenset | set):
         return sorted((canonical(item) for item in value), key=json.dumps)
     raise TypeError(f"{type(value).__name__} has no canonical form")
+
+
+def said(record: Any) -> dict[str, Any]:
+    """The fields of a dataclass that carry meaning, each in the form that counts."""
+    kept = (f for f in dataclasses.fields(record) if f.metadata.get("meaning", True))
+    return {f.name: f.metadata.get("form", _as_it_is)(getattr(record, f.name)) for f in kept}
+
+
+def _as_it_is(value: Any) -> Any:
+    return value
 
 
 def fingerprint(value: Any) -> str:

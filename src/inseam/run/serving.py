@@ -2,11 +2,92 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from inseam.define.endpoint import Endpoint
+from inseam.define.project import Project
+from inseam.kernel.errors import NotFoundError
+from inseam.run.context import Context
+from inseam.run.online import endpoint_reader
+from inseam.run.receipt import LOG
+from inseam.run.settings import read_settings
+
 if TYPE_CHECKING:
+    from fastapi import FastAPI
 
-    pass
+    from inseam.stages.serve.endpoint import ServedEndpoint
+    from inseam.stages.serve.settings import ServeSettings
 
-LOG = "predictions"
-"""The directory of the prediction log under the environment's home."""
+
+def serve(context: Context, *, host: str, port: int, workers: int, is_open_allowed: bool = False) -> None:
+    """Serve every endpoint of the project until interrupted; the prediction log is compacted beside it."""
+    from inseam.stages.serve.server import run
+
+    if not context.project.all(Endpoint):
+        raise NotFoundError(
+            f"project:{context.project.name}", "it declares no endpoint", mend='add Endpoint("name", model)'
+        )
+    # Mistakes and missing champions are told here, once, and not by every worker.
+    context.checked()
+    settings = serve_settings(is_open_allowed=is_open_allowed)
+    factory = partial(application, context.settings.root, context.settings.environment, settings)
+    run(
+        factory,
+        host=host,
+        port=port,
+        workers=workers,
+        settings=settings,
+        upkeep=lambda: _tend(context),
+    )
+
+
+def serve_settings(*, is_open_allowed: bool = False) -> ServeSettings:
+    """What a server is told by the environment: tokens are secrets and come from nowhere else."""
+    from inseam.stages.serve.settings import ServeSettings, read_tokens
+
+    return ServeSettings(tokens=read_tokens(os.environ), is_open_allowed=is_open_allowed)
+
+
+def application(
+    root: Path, environment: str, settings: ServeSettings | None = None, project: Project | None = None
+) -> FastAPI:
+    """The ASGI application of a project, for a worker process or a server of one's own."""
+    from inseam.stages.serve.app import create_app
+    from inseam.stages.serve.log import PredictionLog
+
+    context = Context(read_settings(root, environment), project)
+    told = settings or serve_settings()
+    served = [_served(context, item.name, told) for item in context.project.all(Endpoint)]
+    return create_app(
+        served,
+        log=PredictionLog(context.path(LOG), told),
+        settings=told,
+        title=context.project.name,
+        on_close=context.close,
+    )
+
+
+def _served(context: Context, name: str, settings: ServeSettings) -> ServedEndpoint:
+    from inseam.stages.serve.champion import ChampionWatch
+    from inseam.stages.serve.endpoint import ServedEndpoint
+
+    spec = context.endpoint(name, context.checked())
+    watch = ChampionWatch(
+        context.ledger, spec.model, context.path("models"), specs=[spec], poll_seconds=settings.poll_seconds
+    )
+    return ServedEndpoint(spec, watch, endpoint_reader(context, name) if spec.views else None)
+
+
+def compact(context: Context) -> Mapping[str, int]:
+    """Move the sealed segments of the prediction log into Delta tables, each exactly once; rows by table."""
+    from inseam.stages.serve.compact import compact as move
+
+    return move(context.path(LOG), context.tables)
+
+
+def _tend(context: Context) -> None:
+    compact(context)

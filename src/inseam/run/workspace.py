@@ -161,7 +161,7 @@ class Workspace:
 
         serve(self.context, host=host, port=port, workers=workers)
 
-    def compact(self) -> Any:
+    def compact(self) -> Mapping[str, int]:
         """Move the sealed segments of the prediction log into Delta tables."""
         from inseam.run.serving import compact
 

@@ -51,8 +51,8 @@ def show_plan(made: Plan) -> None:
         terminal.table("Changes", ("change", "definition", "in / because of", "reaches", "then"), rows)
     if made.work:
         terminal.say("")
-        rows = [(w.verb, w.subject, w.reason, w.rows) for w in made.work]
-        terminal.table("Work", ("verb", "subject", "reason", "rows to read"), rows)
+        work = [(w.verb, w.subject, w.reason, w.rows) for w in made.work]
+        terminal.table("Work", ("verb", "subject", "reason", "rows to read"), work)
 
 
 def _reach(refs: tuple[str, ...]) -> str:

@@ -1,0 +1,1 @@
+"""LightGBM, behind our ports."""

@@ -1,0 +1,1 @@
+"""MLflow, behind our ports."""

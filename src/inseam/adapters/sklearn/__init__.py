@@ -1,0 +1,1 @@
+"""scikit-learn, behind our ports."""

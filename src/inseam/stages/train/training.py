@@ -1,0 +1,187 @@
+"""Train one model: read, tune, fit, save, evaluate, register, track."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from inseam.ir.records import ModelVersionRecord, TrainingSetRecord
+from inseam.ir.training import ModelSpec, Task
+from inseam.kernel import clock
+from inseam.kernel.errors import ConflictError
+from inseam.kernel.types import Field
+from inseam.ports.bundle import BundleManifest, ViewUse, write_manifest
+from inseam.ports.ledger import Ledger
+from inseam.ports.model_format import ModelFormat, Predictor
+from inseam.ports.progress import Progress, silent
+from inseam.ports.tracker import Tracker
+from inseam.stages.train.data import TestRows, TrainingData, read_test_part, read_train_part
+from inseam.stages.train.evaluate import baseline, by_slice, checked_output, evaluate
+from inseam.stages.train.fit import fit, format_for
+from inseam.stages.train.provenance import git_state, library_versions
+from inseam.stages.train.store import draft, publish
+from inseam.stages.train.track import log_evidence, mirror_version
+from inseam.stages.train.tune import tune
+
+if TYPE_CHECKING:
+    import numpy as np
+
+_EXAMPLE_ROWS = 64
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A model on its way to a version: in memory, saved in a draft directory, and loaded from there again."""
+
+    model: Any
+    format: ModelFormat
+    predictor: Predictor
+    params: dict[str, Any]
+
+
+def train(
+    spec: ModelSpec,
+    record: TrainingSetRecord,
+    *,
+    keys: tuple[Field, ...],
+    views: tuple[ViewUse, ...],
+    inputs: tuple[Field, ...],
+    ledger: Ledger,
+    tracker: Tracker,
+    models: Path,
+    repository: Path | None,
+    progress: Progress = silent,
+    params: Mapping[str, Any] | None = None,
+) -> ModelVersionRecord:
+    """Fit the model on the training set's train part and register it as the next version.
+
+    ``models`` is the directory of bundles; ``repository`` the project's checkout, whose commit is noted. ``params``
+    replace declared ones and switch tuning off. What is evaluated is the saved model, loaded as serving loads it. A
+    process killed at any instant leaves no version, or a whole one.
+    """
+    function = spec.function.resolve()
+    progress("train: read", 0, 1)
+    data = read_train_part(spec, record.path, keys)
+    test = read_test_part(spec, record.path, keys, data.classes)
+    progress("train: read", 1, 1)
+    chosen: dict[str, Any] = {**spec.params, **(params or {})}
+    provenance: dict[str, Any] = {
+        **git_state(repository),
+        "libraries": library_versions(),
+        "seed": spec.seed,
+        "unlabelled_test_rows": test.dropped,
+    }
+    with tracker.run(spec.name, f"{spec.name} {record.fingerprint[:8]}") as run:
+        provenance["run"] = run.id
+        if spec.tune is not None and params is None:
+            search = tune(spec, record, function, data, ledger=ledger, models=models, progress=progress)
+            chosen |= search.params
+            provenance["tune"] = search.summary
+        progress("train: fit", 0, 1)
+        model = fit(f"model:{spec.name}", function, data, chosen)
+        progress("train: fit", 1, 1)
+        with draft(models, spec.name) as place:
+            format_ = format_for(f"model:{spec.name}", model)
+            predictor = save_and_load(format_, model, place, spec.task, data)
+            write_manifest(place, _manifest(spec, record, data, format_.name, keys, views, inputs))
+            fitted = Fitted(model, format_, predictor, chosen)
+            metrics, output = _evaluated(spec, data, test, predictor, keys, progress)
+            digest = publish(place)
+        with tempfile.TemporaryDirectory() as figures:
+            log_evidence(run, spec, record, fitted, metrics, provenance, data, test, output, Path(figures))
+        version = _register(spec, record, fitted, digest, metrics, provenance, ledger)
+        mirror_version(run, models / version.path, version, data.encoding, spec)
+    return version
+
+
+def save_and_load(format_: ModelFormat, model: Any, place: Path, task: Task, data: TrainingData) -> Predictor:
+    """Write the model into an empty directory and open what was written."""
+    example = data.X.to_numpy()[:_EXAMPLE_ROWS]
+    format_.save(model, place, example=example)
+    return format_.load(place, task)
+
+
+def _manifest(
+    spec: ModelSpec,
+    record: TrainingSetRecord,
+    data: TrainingData,
+    format_name: str,
+    keys: tuple[Field, ...],
+    views: tuple[ViewUse, ...],
+    inputs: tuple[Field, ...],
+) -> BundleManifest:
+    return BundleManifest(
+        model=spec.name,
+        format=format_name,
+        task=spec.task,
+        classes=data.classes,
+        keys=keys,
+        views=views,
+        inputs=inputs,
+        on_demand=spec.training_set.on_demand,
+        encoding=data.encoding,
+        training_set=record.name,
+        training_set_digest=record.digest,
+    )
+
+
+def _evaluated(
+    spec: ModelSpec,
+    data: TrainingData,
+    test: TestRows,
+    predictor: Predictor,
+    keys: tuple[Field, ...],
+    progress: Progress,
+) -> tuple[dict[str, Any], np.ndarray]:
+    from inseam.ir.resampling import group_codes
+
+    progress("train: evaluate", 0, 1)
+    columns, truth = test.rows.columns, test.truth
+    output = predictor.predict(data.encoding.matrix(columns))
+    checked_output(f"model:{spec.name}", output, spec.task, len(truth), len(data.classes))
+    groups = group_codes(*(columns[key.name] for key in keys)) if keys and len(truth) else None
+    slices = [name for name in spec.slices if name in columns]
+    metrics = {
+        "test": evaluate(spec.task, truth, output, seed=spec.seed, groups=groups),
+        "baseline": baseline(spec.task, data.y, truth, len(data.classes)),
+        "slices": by_slice(spec.task, truth, output, columns, slices, seed=spec.seed, groups=groups),
+        "rows": {"train": len(data), "test": len(truth)},
+    }
+    progress("train: evaluate", 1, 1)
+    return metrics, output
+
+
+def _register(
+    spec: ModelSpec,
+    record: TrainingSetRecord,
+    fitted: Fitted,
+    digest: str,
+    metrics: dict[str, Any],
+    provenance: dict[str, Any],
+    ledger: Ledger,
+) -> ModelVersionRecord:
+    """Take the next free number; another trainer that takes it first makes this one take the one after."""
+    while True:
+        taken = [one.version for one in ledger.select(ModelVersionRecord, model=spec.name)]
+        version = ModelVersionRecord(
+            model=spec.name,
+            version=max(taken, default=0) + 1,
+            digest=digest,
+            path=f"{spec.name}/{digest}",
+            format=fitted.format.name,
+            fingerprint=spec.fingerprint,
+            training_set=record.fingerprint,
+            training_set_digest=record.digest,
+            metrics=metrics,
+            params=fitted.params,
+            provenance=provenance,
+            created_at=clock.now(),
+        )
+        try:
+            ledger.insert(version)
+        except ConflictError:
+            continue
+        return version

@@ -79,6 +79,7 @@ def test_a_null_in_a_key_is_no_key():
         ("date", datetime(2024, 1, 1, tzinfo=UTC)),
         ("timestamp", datetime(2024, 1, 1)),  # noqa: DTZ001
         ("timestamp", date(2024, 1, 1)),
+        ("timestamp", 1.5),
         ("string", 7),
         ("string", "\ud800"),
     ],
@@ -96,6 +97,13 @@ def test_an_entity_of_another_shape_names_the_fields(entity):
     with pytest.raises(DataError) as caught:
         KeyCodec(Schema.of([("a", "int64"), ("b", "int64")])).one(entity)
     assert "a, b" in caught.value.problems[0].expected
+
+
+def test_instants_may_come_as_integers():
+    codec = KeyCodec(Schema.of([("d", "date"), ("t", "timestamp")]))
+    moment = datetime(2024, 2, 29, 1, tzinfo=UTC)
+    days, ticks = moment.toordinal() - 719_163, int(moment.timestamp()) * 1_000_000
+    assert codec.one((moment.date(), moment)) == codec.one((days, ticks))
 
 
 def test_floats_are_no_keys():

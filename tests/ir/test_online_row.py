@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from inseam.ir.encoding import to_numpy
-from inseam.ir.online_row import RowCodec
+from inseam.ir.online_row import NO_BOUNDARY, NO_VERSION, RowCodec
 from inseam.kernel.errors import DataError
 from inseam.kernel.types import DataType, Schema
 
@@ -66,9 +66,9 @@ def test_rows_come_back_one_by_one_and_together(case, boundary, version):
         assert [bits(value) for value in found.values] == values
         assert all(type(value) is not np.float64 for value in found.values)
     block = codec.block(rows)
-    assert block.head(0) == [boundary] * count
-    assert block.head(1) == [version] * count
-    assert [[bits(value) for value in column] for column in block.columns()] == [
+    assert block.boundaries.tolist() == [boundary] * count
+    assert block.versions.tolist() == [version] * count
+    assert [[bits(value) for value in column] for column in block.values()] == [
         [bits(value) for value in column] for column in columns
     ]
 
@@ -87,16 +87,34 @@ def test_arrays_are_what_training_gets(case):
 
 @settings(deadline=None)
 @given(tables())
-def test_missing_rows_are_missing_and_change_no_other(case):
+def test_missing_rows_are_nothing_and_change_no_other(case):
     schema, columns, count = case
-    codec = RowCodec(schema)
+    zeros = {field.name for field in schema if field.type is DataType.INT64}
+    codec = RowCodec(schema, zeros=zeros)
     rows = codec.encode(batch_of(schema, columns, count), 5, 6)
     block = codec.block([None, *rows, None])
-    assert block.is_missing == [True, *[False] * count, True]
-    assert block.head(0) == [None, *[5] * count, None]
-    assert [[bits(value) for value in column] for column in block.columns()] == [
-        [None, *(bits(value) for value in column), None] for column in columns
+    assert block.boundaries.tolist() == [NO_BOUNDARY, *[5] * count, NO_BOUNDARY]
+    assert block.versions.tolist() == [NO_VERSION, *[6] * count, NO_VERSION]
+    nothing = [0 if field.name in zeros else None for field in schema]
+    assert [[bits(value) for value in column] for column in block.values()] == [
+        [empty, *(bits(value) for value in column), empty] for empty, column in zip(nothing, columns, strict=True)
     ]
+    assert codec.decode(codec.nothing) == (NO_BOUNDARY, NO_VERSION, nothing)
+
+
+@settings(deadline=None)
+@given(tables(), st.randoms(use_true_random=False))
+def test_some_features_of_a_row(case, random):
+    schema, columns, count = case
+    wanted = [field.name for field in schema if random.random() < 0.5]
+    batch = batch_of(schema, columns, count)
+    rows = RowCodec(schema).encode(batch, 1, 2)
+    codec = RowCodec(schema, wanted=wanted)
+    assert [field.name for field in codec.fields] == wanted
+    expected = [[bits(value) for value in batch.column(name).to_pylist()] for name in wanted]
+    assert [[bits(value) for value in column] for column in codec.block(rows).values()] == expected
+    for place, row in enumerate(rows):
+        assert [bits(value) for value in codec.decode(row).values] == [column[place] for column in expected]
 
 
 def test_the_layout_is_the_documented_one():
@@ -112,7 +130,7 @@ def test_sliced_and_foreign_columns_are_read_as_the_schema_says():
     strings = pa.array(["a", None, "bc", "a"]).dictionary_encode()
     whole = pa.record_batch([strings, pa.array([1, 2, None, 4], pa.int32())], names=["s", "i"])
     codec = RowCodec(schema)
-    assert codec.block(codec.encode(whole.slice(1, 2), 0, 0)).columns() == [[None, "bc"], [2, None]]
+    assert codec.block(codec.encode(whole.slice(1, 2), 0, 0)).values() == [[None, "bc"], [2, None]]
 
 
 def test_an_instant_that_python_cannot_hold_is_refused_when_it_is_written():
@@ -128,4 +146,4 @@ def test_the_ends_of_the_calendar_are_held():
     schema = Schema.of([("t", "timestamp"), ("d", "date")])
     ends = [[datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)], [date.min, date.max]]
     codec = RowCodec(schema)
-    assert codec.block(codec.encode(batch_of(schema, ends, 2), 0, 0)).columns() == ends
+    assert codec.block(codec.encode(batch_of(schema, ends, 2), 0, 0)).values() == ends

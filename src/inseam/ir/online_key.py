@@ -44,11 +44,11 @@ def _bool(value: Any) -> bytes:
 def _date(value: Any) -> bytes:
     if isinstance(value, datetime):
         raise TypeError(value)
-    return struct.pack(">i", value.toordinal() - _UNIX_DAY)
+    return struct.pack(">i", value.toordinal() - _UNIX_DAY if isinstance(value, date) else value)
 
 
 def _timestamp(value: Any) -> bytes:
-    return struct.pack(">q", from_datetime(value))
+    return struct.pack(">q", from_datetime(value) if isinstance(value, datetime) else value)
 
 
 def _string(value: Any) -> bytes:
@@ -84,7 +84,10 @@ class KeyCodec:
         self._prefix = _PLAIN if self._strings else b""
 
     def one(self, values: Sequence[Any]) -> bytes:
-        """The key of one entity from its fields' Python values; `NO_KEY` when one is None, `DataError` for a misfit."""
+        """The key of one entity from its fields' Python values; `NO_KEY` when one is None, `DataError` for a misfit.
+
+        A date may come as days and an instant as UTC microseconds since the epoch, as plain integers.
+        """
         try:
             if None in values:
                 return NO_KEY

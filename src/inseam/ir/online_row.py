@@ -13,7 +13,7 @@ All little-endian. The slot of a NULL is 0. Floats keep every bit.
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import date
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -29,10 +29,21 @@ if TYPE_CHECKING:
 _CODES = {DataType.FLOAT64: "d", DataType.BOOL: "?7x", DataType.STRING: "Q"}
 _UNIX_DAY = date(1970, 1, 1).toordinal()
 _LENGTH = (1 << 32) - 1
+NO_BOUNDARY = -(1 << 63)
+"""Stands for the boundary of a row that is not there: no instant, and NaT to numpy."""
+NO_VERSION = -1
 _PYTHON_RANGES = {
     DataType.TIMESTAMP: (-62_135_596_800_000_000, 253_402_300_799_999_999),
     DataType.DATE: (date.min.toordinal() - _UNIX_DAY, date.max.toordinal() - _UNIX_DAY),
 }
+
+
+def _date(days: int) -> date:
+    return date.fromordinal(days + _UNIX_DAY)
+
+
+_INSTANTS: dict[DataType, Any] = {DataType.TIMESTAMP: to_datetime, DataType.DATE: _date}
+_SPECIAL = (DataType.STRING, *_INSTANTS)
 
 
 class Row(NamedTuple):
@@ -44,23 +55,37 @@ class Row(NamedTuple):
 
 
 class RowCodec:
-    """Rows of one schema."""
+    """Rows of one schema; ``wanted`` names the features that decoding gives (None: all), in the schema's order.
 
-    def __init__(self, schema: Schema) -> None:
+    ``zeros`` names those that are 0, not NULL, where an entity has no row: the counts.
+    """
+
+    def __init__(
+        self, schema: Schema, *, wanted: Collection[str] | None = None, zeros: Collection[str] = frozenset()
+    ) -> None:
         self.schema = schema
-        types = [field.type for field in schema]
-        self.null_words = max(1, -(-len(types) // 64))
+        width = len(schema.fields)
+        self.null_words = max(1, -(-width // 64))
         self.head = 2 + self.null_words
-        self.words = self.head + len(types)
+        self.words = self.head + width
         self.size = 8 * self.words
-        self.strings = [place for place, type_ in enumerate(types) if type_ is DataType.STRING]
-        codes = "".join(_CODES.get(type_, "q") for type_ in types)
+        chosen = [(i, field) for i, field in enumerate(schema) if wanted is None or field.name in wanted]
+        self.fields = tuple(field for _, field in chosen)
+        self.names = tuple(field.name for field in self.fields)
+        self.places = [place for place, _ in chosen]
+        """Where the wanted features stand among all: bits of the bitmap and slots."""
+        self.has_tail = any(field.type is DataType.STRING for field in schema)
+        codes = "".join(_CODES.get(field.type, "q") for field in schema)
         self._unpack = struct.Struct(f"<qq{self.null_words}Q{codes}").unpack_from
-        instants = (DataType.TIMESTAMP, DataType.DATE)
-        self._instants = [(place, type_) for place, type_ in enumerate(types) if type_ in instants]
-        self._is_plain = not self.strings and not self._instants
-        self.void = struct.pack("<qq", 0, 0) + b"\xff" * (8 * self.null_words) + bytes(8 * len(types))
-        """A row in which every feature is NULL: it stands in where an entity has none."""
+        self._special = [(i, field.type) for i, field in enumerate(self.fields) if field.type in _SPECIAL]
+        self._order = {place: i for i, place in enumerate(self.places)}
+        self.nothing = self._nothing(zeros)
+        """The row that stands in where an entity has none: its boundary is `NO_BOUNDARY`, its version `NO_VERSION`."""
+
+    def _nothing(self, zeros: Collection[str]) -> bytes:
+        nulls = sum(1 << place for place, field in enumerate(self.schema) if field.name not in zeros)
+        bitmap = nulls.to_bytes(8 * self.null_words, "little")
+        return struct.pack("<qq", NO_BOUNDARY, NO_VERSION) + bitmap + bytes(8 * len(self.schema.fields))
 
     def encode(self, batch: pa.RecordBatch, boundary: int, version: int) -> list[bytes]:
         """The rows of a batch, from its columns of the features' names. `DataError` for instants beyond the years 1 to
@@ -89,65 +114,68 @@ class RowCodec:
     def decode(self, row: bytes) -> Row:
         """One row."""
         words = self._unpack(row)
-        values = list(words[self.head :])
-        if not self._is_plain:
-            for place in self.strings:
-                slot = values[place]
+        head = self.head
+        values = [words[head + place] for place in self.places]
+        for i, type_ in self._special:
+            slot = values[i]
+            if type_ is DataType.STRING:
                 start = slot & _LENGTH
-                values[place] = row[start : start + (slot >> 32)].decode()
-            for place, type_ in self._instants:
-                values[place] = _INSTANTS[type_](values[place])
+                values[i] = row[start : start + (slot >> 32)].decode()
+            else:
+                values[i] = _INSTANTS[type_](slot)
         for word in range(self.null_words):
             bits = words[2 + word]
             while bits:
-                values[64 * word + (bits & -bits).bit_length() - 1] = None
+                wanted = self._order.get(64 * word + (bits & -bits).bit_length() - 1)
+                if wanted is not None:
+                    values[wanted] = None
                 bits &= bits - 1
         return Row(words[0], words[1], values)
 
     def block(self, rows: Sequence[bytes | None]) -> RowBlock:
-        """Many rows, decoded together; None where there is none."""
-        is_missing = [row is None for row in rows]
-        present: Sequence[bytes] = [self.void if row is None else row for row in rows] if any(is_missing) else rows  # type: ignore[assignment]
-        return RowBlock(self, present, is_missing)
+        """Many rows, decoded together; where there is none, `nothing` stands in."""
+        return RowBlock(self, [self.nothing if row is None else row for row in rows] if None in rows else rows)  # type: ignore[arg-type]
 
 
 class RowBlock:
     """Many rows of one view as a matrix of words, shape (rows, words)."""
 
-    def __init__(self, codec: RowCodec, rows: Sequence[bytes], is_missing: list[bool]) -> None:
-        self.codec = codec
-        self.is_missing = is_missing
+    def __init__(self, codec: RowCodec, rows: Sequence[bytes]) -> None:
+        self._codec = codec
+        self.names = codec.names
         self._rows = rows
-        size = codec.size
-        fixed = [row[:size] for row in rows] if codec.strings else rows
-        self._words = np.frombuffer(b"".join(fixed), "<i8").reshape(len(rows), codec.words)
-        bitmap = self._words[:, 2 : codec.head]
-        self._has_nulls = bool(bitmap.any())
+        whole = b"".join([row[: codec.size] for row in rows] if codec.has_tail else rows)
+        self._words = np.frombuffer(whole, "<i8").reshape(len(rows), codec.words)
+        self._has_nulls = bool(self._words[:, 2 : codec.head].any())
 
-    def head(self, word: int) -> list[int | None]:
-        """The boundaries (word 0) or versions (word 1), None for a missing row."""
-        values: list[int | None] = self._words[:, word].tolist()
-        if True in self.is_missing:
-            return [None if is_missing else value for is_missing, value in zip(self.is_missing, values, strict=True)]
-        return values
+    @property
+    def boundaries(self) -> np.ndarray:
+        """int64, UTC microseconds; `NO_BOUNDARY` where there is no row."""
+        return self._words[:, 0]
 
-    def columns(self) -> list[list[Any]]:
-        """Each feature's Python values, None for NULL, in the schema's order."""
-        slots = self._words[:, self.codec.head :]
-        floats: list[list[Any]] = slots.view("<f8").T.tolist()
+    @property
+    def versions(self) -> np.ndarray:
+        """int64; `NO_VERSION` where there is no row."""
+        return self._words[:, 1]
+
+    def values(self) -> list[list[Any]]:
+        """Each wanted feature's Python values, None for NULL."""
+        codec = self._codec
+        floats: list[list[Any]] = self._words[:, codec.head :].view("<f8").T.tolist()
         columns = [
             floats[place] if field.type is DataType.FLOAT64 else self._values(place, field.type)
-            for place, field in enumerate(self.codec.schema)
+            for place, field in zip(codec.places, codec.fields, strict=True)
         ]
         if self._has_nulls:
-            for place, column in enumerate(columns):
+            for place, column in zip(codec.places, columns, strict=True):
                 for row in np.flatnonzero(self._nulls(place)).tolist():
                     column[row] = None
         return columns
 
     def arrays(self) -> list[np.ndarray]:
-        """Each feature as one numpy array in the forms of `encoding.to_numpy`."""
-        return [self._array(place, field.type) for place, field in enumerate(self.codec.schema)]
+        """Each wanted feature as one numpy array in the forms of `encoding.to_numpy`."""
+        codec = self._codec
+        return [self._array(place, field.type) for place, field in zip(codec.places, codec.fields, strict=True)]
 
     def _nulls(self, place: int) -> np.ndarray:
         word = self._words[:, 2 + place // 64]
@@ -155,8 +183,7 @@ class RowBlock:
         return nulls
 
     def _values(self, place: int, type_: DataType) -> list[Any]:
-        slots = self._words[:, self.codec.head + place]
-        values: list[Any] = slots.tolist()
+        values: list[Any] = self._words[:, self._codec.head + place].tolist()
         if type_ is DataType.BOOL:
             return list(map(bool, values))
         if type_ is DataType.STRING:
@@ -168,7 +195,7 @@ class RowBlock:
         return values if convert is None else list(map(convert, values))
 
     def _array(self, place: int, type_: DataType) -> np.ndarray:
-        slots = self._words[:, self.codec.head + place]
+        slots = self._words[:, self._codec.head + place]
         array: np.ndarray
         null: Any
         if type_ is DataType.STRING:
@@ -184,13 +211,6 @@ class RowBlock:
         if self._has_nulls:
             array[self._nulls(place)] = null
         return array
-
-
-def _date(days: int) -> date:
-    return date.fromordinal(days + _UNIX_DAY)
-
-
-_INSTANTS: dict[DataType, Any] = {DataType.TIMESTAMP: to_datetime, DataType.DATE: _date}
 
 
 def _slots(column: pa.Array, name: str, type_: DataType) -> np.ndarray:

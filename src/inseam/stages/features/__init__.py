@@ -1,0 +1,1 @@
+"""The room where features are computed, written and read."""

@@ -1,0 +1,173 @@
+"""Writes the online rows of a view: every entity's values at one boundary from one snapshot, resumably."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from dataclasses import replace
+
+import pyarrow as pa
+
+from inseam.ir.online_key import KeyCodec
+from inseam.ir.online_row import RowCodec
+from inseam.ir.records import MaterializationRecord
+from inseam.ir.spine import SnapshotsSpine
+from inseam.ir.windows import EVENT_TIME, WindowedAggregate
+from inseam.kernel import clock
+from inseam.kernel.clock import Step
+from inseam.kernel.errors import DefinitionError, NotFoundError
+from inseam.kernel.types import DataType, Field, Schema, arrow_type
+from inseam.ports.engine import Engine
+from inseam.ports.ledger import Ledger
+from inseam.ports.online import OnlineStore
+from inseam.ports.progress import Progress, silent
+from inseam.ports.tables import Tables
+from inseam.stages.features.mark import BEGUN, COMMITTED, Mark, online_table
+
+
+def materialize(
+    view: WindowedAggregate,
+    fingerprint: str,
+    *,
+    as_of: int,
+    engine: Engine,
+    tables: Tables,
+    store: OnlineStore,
+    ledger: Ledger,
+    batch_rows: int = 20_000,
+    progress: Progress = silent,
+) -> MaterializationRecord:
+    """Write a row for every entity seen before the boundary that is readable at ``as_of`` (UTC microseconds).
+
+    The values are from the newest snapshot, or the one that the view names. A materialization that was killed goes on
+    after its last durable batch, on its own snapshot; one for another boundary begins anew. When that boundary and
+    snapshot are already online nothing is done. While this runs, readers get for each entity the old row or the new,
+    each under its own boundary. `ConflictError` while another process materializes this view.
+    """
+    if view.forward is not None:
+        raise DefinitionError(f"view {view.name!r}", "it looks forward: its values are not known when they are served")
+    table = online_table(view.name, fingerprint)
+    with ledger.lease(f"materialize:{view.name}"):
+        mark = Mark.decode(store.mark(table))
+        goal = _goal(view, view.boundary(as_of), mark, tables)
+        record = _begin(view.name, fingerprint, goal, ledger)
+        if mark is None or not mark.is_same_work(goal):
+            if mark is not None and mark.fields != goal.fields:
+                store.drop(table)
+            record = replace(record, status=BEGUN, rows=0, started_at=clock.now(), finished_at=None)
+            ledger.put(record)
+            store.write(table, [], goal.encode())
+            mark = goal
+        if mark.status != COMMITTED:
+            mark = _write(view.at(mark.version), mark, table, engine, store, batch_rows, progress)
+        if record.status == COMMITTED:
+            return record
+        record = replace(record, status=COMMITTED, rows=mark.rows, finished_at=clock.now())
+        ledger.put(record)
+        return record
+
+
+def prune(store: OnlineStore, ledger: Ledger, keep: Collection[tuple[str, str]]) -> list[str]:
+    """Drop the online tables of every (view, fingerprint) that is not in ``keep``, with their records; their names.
+
+    `ConflictError` when one of their views is being materialized.
+    """
+    kept = {online_table(view, fingerprint) for view, fingerprint in keep}
+    dropped = sorted(set(store.tables()) - kept)
+    for table in dropped:
+        view, _, fingerprint = table.rpartition("@")
+        with ledger.lease(f"materialize:{view}"):
+            store.drop(table)
+            ledger.delete(*ledger.select(MaterializationRecord, view=view, fingerprint=fingerprint))
+    return dropped
+
+
+def _goal(view: WindowedAggregate, boundary: int, mark: Mark | None, tables: Tables) -> Mark:
+    """What is to be online: the rest of what was begun for this boundary, else the newest snapshot's values."""
+    table, version = view.relation.table, view.relation.version
+    if version is None and mark is not None and mark.boundary == boundary and mark.status == BEGUN:
+        try:
+            version = tables.snapshot(table, mark.version).version
+        except NotFoundError:  # cleaned up meanwhile
+            version = None
+    if version is None:
+        version = tables.snapshot(table).version
+    return Mark.start(view, boundary, version)
+
+
+def _begin(view: str, fingerprint: str, goal: Mark, ledger: Ledger) -> MaterializationRecord:
+    """The record of this work, new or found. What was begun before and will not be finished is forgotten."""
+    known = ledger.select(MaterializationRecord, view=view, fingerprint=fingerprint)
+    ours = [record for record in known if (record.boundary, record.version) == (goal.boundary, goal.version)]
+    ledger.delete(*(record for record in known if record.status == BEGUN and record not in ours))
+    if ours:
+        return ours[0]
+    return MaterializationRecord(view, fingerprint, goal.boundary, goal.version, BEGUN, 0, clock.now())
+
+
+def _write(
+    view: WindowedAggregate,
+    mark: Mark,
+    table: str,
+    engine: Engine,
+    store: OnlineStore,
+    batch_rows: int,
+    progress: Progress,
+) -> Mark:
+    keys = KeyCodec(Schema(tuple(Field(name, _key_type(view, name)) for name in view.keys)))
+    rows = RowCodec(view.schema)
+    values = engine.features(_entities(view, mark, engine), [view])
+    what = f"materialize {view.name}"
+    progress(what, mark.rows)
+    for batch in _batches(values, batch_rows):
+        encoded = rows.encode(batch, mark.boundary, mark.version)
+        mark = mark.after(batch.num_rows)
+        store.write(table, list(zip(keys.batch(batch), encoded, strict=True)), mark.encode())
+        progress(what, mark.rows)
+    mark = mark.after(0, COMMITTED)
+    store.write(table, [], mark.encode())
+    return mark
+
+
+def _entities(view: WindowedAggregate, mark: Mark, engine: Engine) -> pa.RecordBatchReader:
+    """The entities not yet written, in the order of their keys, at the instant whose boundary is the mark's."""
+    start = mark.boundary
+    spine = engine.spine(SnapshotsSpine(view.relation, view.keys, Step(1), start=start, end=start + 1))
+    schema = pa.schema(
+        [*(spine.schema.field(name) for name in view.keys), (EVENT_TIME, arrow_type(DataType.TIMESTAMP))]
+    )
+
+    def rest() -> Iterator[pa.RecordBatch]:
+        skip = mark.rows
+        for batch in spine:
+            known = batch.select(list(view.keys)).drop_null()
+            skipped, skip = min(skip, known.num_rows), max(0, skip - known.num_rows)
+            left = known.slice(skipped)
+            if left.num_rows:
+                instant = pa.scalar(start + view.lag, pa.int64()).cast(schema.field(EVENT_TIME).type)
+                yield pa.record_batch([*left.columns, pa.repeat(instant, left.num_rows)], schema)
+
+    return pa.RecordBatchReader.from_batches(schema, rest())
+
+
+def _batches(stream: pa.RecordBatchReader, rows: int) -> Iterator[pa.RecordBatch]:
+    """The stream in batches of ``rows`` (the last has what is left)."""
+    held: list[pa.RecordBatch] = []
+    count = 0
+    for batch in stream:
+        start = 0
+        while count + batch.num_rows - start >= rows:
+            held.append(batch.slice(start, rows - count))
+            yield pa.concat_batches(held)
+            start += rows - count
+            held, count = [], 0
+        held.append(batch.slice(start))
+        count += batch.num_rows - start
+    if count:
+        yield pa.concat_batches(held)
+
+
+def _key_type(view: WindowedAggregate, name: str) -> DataType:
+    type_ = view.relation.schema.type_of(name)
+    if type_ is None:
+        raise DefinitionError(f"view {view.name!r}", f"its key {name!r} is no column of {view.relation.table}")
+    return type_

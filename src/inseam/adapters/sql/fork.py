@@ -28,24 +28,30 @@ class _Guard:
     def _renew(self) -> None:
         self._idle = threading.Condition(threading.Lock())
         self._running = 0
+        self._is_forking = False
 
     def __enter__(self) -> None:
         with self._idle:
+            # Not nested anywhere: a transaction never starts another.
+            self._idle.wait_for(lambda: not self._is_forking)
             self._running += 1
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         with self._idle:
             self._running -= 1
-            if self._running == 0:
+            if self._running == 0 and self._is_forking:
                 self._idle.notify_all()
 
     def before(self) -> None:
         self._idle.acquire()
+        self._is_forking = True
         self._idle.wait_for(lambda: self._running == 0)
         for database in list(self.open_databases):
             database.close()
 
     def after_in_parent(self) -> None:
+        self._is_forking = False
+        self._idle.notify_all()
         self._idle.release()
 
     def after_in_child(self) -> None:

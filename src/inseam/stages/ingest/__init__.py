@@ -1,0 +1,1 @@
+"""Ingest: files and query results to accepted rows and quarantined rows, each load once and whole."""

@@ -1,0 +1,220 @@
+"""CSV by blocks, every cell as text, every record with the physical line on which it begins."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from pyarrow import csv as pacsv
+
+from inseam.ir.checks import SourceSpec
+from inseam.kernel.errors import DataError
+from inseam.stages.ingest.cells import Cells, Reject
+from inseam.stages.ingest.csv_layout import Layout, layout
+from inseam.stages.ingest.location import InputFile, physical_lines
+from inseam.stages.ingest.values import as_json
+
+BLOCK_BYTES = 8 << 20
+"""The longest record that can be read, and what is held at a time."""
+
+
+@dataclass(slots=True)
+class _Place:
+    """How far a file has been read: the number of the next record, counted from the header, and its line."""
+
+    number: int
+    line: int
+    ragged: list[Any] = field(default_factory=list)
+
+    def keep(self, row: Any) -> str:
+        """Take a ragged record from Arrow's parser, which calls this in file order."""
+        self.ragged.append(row)
+        return "skip"
+
+
+def read_csv(file: InputFile, spec: SourceSpec, advance: Callable[[int], None]) -> Iterator[Cells]:
+    """The records of a file. Blank lines are no records; an empty file has none."""
+    found = layout(file, spec)
+    if found is None:
+        return
+    with _bytes(file) as source:
+        place = _Place(number=1, line=1 + found.blank_lines)
+        try:
+            reader = _open(source, found, place)
+            for batch, is_last in _with_last(reader):
+                yield _cells(batch, file, found, place, is_last=is_last)
+                advance(reader_position(source))
+        except pa.ArrowInvalid as error:
+            raise _unreadable(file, spec, place, error) from error
+
+
+def _bytes(file: InputFile) -> Any:
+    """Arrow's own file where nothing has to be recoded or unpacked: it reads without Python."""
+    is_plain = file.encoding == "utf-8" and file.path.suffix != ".gz"
+    return pa.OSFile(str(file.path)) if is_plain else file.open()
+
+
+def reader_position(source: Any) -> int:
+    """How many bytes of a stream were read; 0 where the stream cannot say."""
+    try:
+        return int(source.tell())
+    except (OSError, ValueError):
+        return 0
+
+
+def _open(source: Any, found: Layout, place: _Place) -> pacsv.CSVStreamingReader:
+    return pacsv.open_csv(
+        source,
+        read_options=pacsv.ReadOptions(
+            column_names=list(found.names), use_threads=False, block_size=BLOCK_BYTES, skip_rows=found.blank_lines
+        ),
+        parse_options=pacsv.ParseOptions(
+            delimiter=found.delimiter,
+            newlines_in_values=True,
+            ignore_empty_lines=False,
+            invalid_row_handler=place.keep,
+        ),
+        convert_options=pacsv.ConvertOptions(
+            column_types=dict.fromkeys(found.names, pa.string()),
+            check_utf8=False,
+            strings_can_be_null=True,
+            quoted_strings_can_be_null=False,
+            null_values=[""],
+        ),
+    )
+
+
+def _with_last(reader: pacsv.CSVStreamingReader) -> Iterator[tuple[pa.RecordBatch, bool]]:
+    held = None
+    for batch in reader:
+        if held is not None:
+            yield held, False
+        held = batch
+    if held is not None:
+        yield held, True
+
+
+def _cells(batch: pa.RecordBatch, file: InputFile, found: Layout, place: _Place, *, is_last: bool) -> Cells:
+    """One block with its lines; the header, blank lines and a record whose quote never closes are taken out."""
+    is_first = place.number == 1
+    columns = dict(zip(found.names, batch.columns, strict=True))
+    heights = np.ones(batch.num_rows, np.int64)
+    for column in columns.values():
+        _add_newlines(column, heights)
+    lines, rejects = _lines(heights, found, place, is_last=is_last)
+    keep = np.ones(batch.num_rows, bool)
+    if is_first and batch.num_rows:
+        keep[0] = False
+    keep &= ~_blank(columns, lines, file)
+    if is_last and batch.num_rows and keep[-1] and heights[-1] > 1:
+        text = _tail(file, int(lines[-1]))
+        if _is_unclosed(text, found.delimiter):
+            keep[-1] = False
+            rejects.append(Reject(int(lines[-1]), "a quote that opens in this record is never closed", text))
+    if file.encoding != "utf-8":
+        rejects += _undecodable(columns, lines, keep, file)
+    if not keep.all():
+        mask = pa.array(keep)
+        columns = {name: column.filter(mask) for name, column in columns.items()}
+        lines = lines[keep]
+    return Cells(columns, pa.array(lines), is_text=True, rejects=rejects)
+
+
+def _add_newlines(column: pa.Array, heights: np.ndarray) -> None:
+    """Add to each record's height the line ends inside its cell of this column."""
+    data = column.buffers()[2]
+    if data is None or not np.isin(np.frombuffer(data, np.uint8), (10, 13)).any():
+        return
+    for text, sign in (("\n", 1), ("\r", 1), ("\r\n", -1)):
+        heights += sign * pc.fill_null(pc.count_substring(column, text), 0).to_numpy()
+
+
+def _lines(heights: np.ndarray, found: Layout, place: _Place, *, is_last: bool) -> tuple[np.ndarray, list[Reject]]:
+    """The line of each record of a block, and the ragged records that lie before or (at the end) after them."""
+    rows = len(heights)
+    before = [row.number - place.number - index for index, row in enumerate(place.ragged)]
+    due = len(before) if is_last else sum(1 for position in before if position < rows)
+    ragged, place.ragged = place.ragged[:due], place.ragged[due:]
+    positions = np.array(before[:due], np.int64)
+    ragged_heights = np.array([1 + _line_ends(row.text) for row in ragged], np.int64)
+    starts = place.line + np.concatenate([[0], np.cumsum(heights)])
+    shift = np.concatenate([[0], np.cumsum(ragged_heights)])
+    lines = starts[:-1] + shift[np.searchsorted(positions, np.arange(rows), side="right")]
+    rejects = [
+        Reject(
+            int(starts[position] + shift[index]),
+            f"the record has {row.actual_columns} cells where the header has {row.expected_columns}",
+            row.text,
+        )
+        for index, (row, position) in enumerate(zip(ragged, before, strict=False))
+    ]
+    place.number += rows + due
+    place.line = int(starts[-1] + shift[-1])
+    return lines, rejects
+
+
+def _line_ends(text: str) -> int:
+    return text.count("\n") + text.count("\r") - text.count("\r\n")
+
+
+def _blank(columns: dict[str, pa.Array], lines: np.ndarray, file: InputFile) -> np.ndarray:
+    """Which records are blank lines: Arrow reads one as a record of empty cells, as it does a line of delimiters."""
+    empty = np.ones(len(lines), bool)
+    for column in columns.values():
+        if column.null_count == 0:
+            return np.zeros(len(lines), bool)
+        empty &= pc.is_null(column).to_numpy(zero_copy_only=False)
+    if len(columns) == 1 or not empty.any():
+        return empty
+    asked = set(lines[empty].tolist())
+    last = max(asked)
+    texts = enumerate(islice(physical_lines(file), last), start=1)
+    blank = {number for number, text in texts if number in asked and not text.strip("\r\n")}
+    return empty & np.isin(lines, list(blank))
+
+
+def _undecodable(columns: dict[str, pa.Array], lines: np.ndarray, keep: np.ndarray, file: InputFile) -> list[Reject]:
+    """Take out the records in which a cell has bytes that the encoding cannot read."""
+    bad = np.zeros(len(lines), bool)
+    for column in columns.values():
+        bad |= pc.fill_null(pc.match_substring(column, "\ufffd"), False).to_numpy(zero_copy_only=False)
+    bad &= keep
+    keep &= ~bad
+    name = file.encoding.removesuffix("-sig")
+    reason = f"a cell has bytes that are not {name}; declare the source's encoding, e.g. encoding='cp1252'"
+    rows = np.flatnonzero(bad).tolist()
+    return [
+        Reject(int(lines[row]), reason, as_json({key: column[row].as_py() for key, column in columns.items()}))
+        for row in rows
+    ]
+
+
+def _tail(file: InputFile, line: int) -> str:
+    """The file's text from a physical line on."""
+    return "".join(islice(physical_lines(file), line - 1, None))
+
+
+def _is_unclosed(text: str, delimiter: str) -> bool:
+    try:
+        for _ in csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True):
+            pass
+    except csv.Error as error:
+        return "unexpected end" in str(error) or "field limit" in str(error)
+    return False
+
+
+def _unreadable(file: InputFile, spec: SourceSpec, place: _Place, error: Exception) -> DataError:
+    if "straddl" in str(error) or "out of sync" in str(error):
+        return DataError(
+            f"source:{spec.name}",
+            f"{file.path.name}: a record after line {place.line} is longer than {BLOCK_BYTES >> 20} MiB",
+            mend="close the quote that is left open there, or declare the delimiter",
+        )
+    return DataError(f"source:{spec.name}", f"{file.path.name} cannot be read after line {place.line}: {error}")

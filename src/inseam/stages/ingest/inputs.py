@@ -1,0 +1,104 @@
+"""What a load takes in: the files, or the query's rows, that no earlier load took in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Container, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import pyarrow as pa
+import xxhash
+
+from inseam.ir.checks import SourceSpec
+from inseam.kernel.errors import DataError
+from inseam.ports.progress import Progress
+from inseam.stages.ingest.cells import Cells
+from inseam.stages.ingest.location import InputFile, examine, find_files
+
+Advance = Callable[[int], None]
+
+
+class Input(Protocol):
+    """One thing to read. ``digest`` names its content; that of a query is known when its rows have been read."""
+
+    @property
+    def path(self) -> str: ...
+
+    @property
+    def size(self) -> int | None:
+        """Bytes; None for a query, whose progress is counted in rows."""
+
+    @property
+    def digest(self) -> str: ...
+
+    def read(self, advance: Advance) -> Iterator[Cells]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class FileInput:
+    spec: SourceSpec
+    file: InputFile
+
+    @property
+    def path(self) -> str:
+        return str(self.file.path)
+
+    @property
+    def size(self) -> int | None:
+        return self.file.size
+
+    @property
+    def digest(self) -> str:
+        return self.file.digest
+
+    def read(self, advance: Advance) -> Iterator[Cells]:
+        from inseam.stages.ingest import csv_file, json_lines, parquet_file
+
+        readers = {
+            "csv": csv_file.read_csv,
+            "parquet": parquet_file.read_parquet,
+            "jsonl": json_lines.read_json_lines,
+        }
+        try:
+            yield from readers[self.file.format](self.file, self.spec, advance)
+        except (EOFError, OSError) as error:
+            subject = f"source:{self.spec.name}"
+            raise DataError(subject, f"{self.file.path.name} cannot be read: {error}") from error
+        advance(self.file.size)
+
+
+@dataclass(slots=True)
+class QueryInput:
+    spec: SourceSpec
+    size: int | None = None
+    path: str = "query"
+    digest: str = ""
+
+    def read(self, advance: Advance) -> Iterator[Cells]:
+        from inseam.stages.ingest.query import read_query
+
+        digest = xxhash.xxh3_128()
+        rows = 0
+        for cells in read_query(self.spec):
+            batch = pa.record_batch(list(cells.columns.values()), names=list(cells.columns))
+            digest.update(batch.schema.serialize())
+            digest.update(batch.serialize())
+            yield cells
+            rows += cells.rows
+            advance(rows)
+        self.digest = digest.hexdigest()
+
+
+def find_inputs(spec: SourceSpec, loaded: Container[str], progress: Progress) -> list[Input]:
+    """The inputs in sorted order without those whose digest is in ``loaded``; of equal files the first."""
+    if spec.query is not None:
+        return [QueryInput(spec)]
+    found: dict[str, Input] = {}
+    paths = find_files(spec)
+    for count, path in enumerate(paths, start=1):
+        file = examine(Path(path).absolute(), spec)
+        if file.digest not in loaded:
+            found.setdefault(file.digest, FileInput(spec, file))
+        progress(f"examine {spec.name}", count, len(paths))
+    return list(found.values())

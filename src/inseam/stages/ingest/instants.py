@@ -1,0 +1,167 @@
+"""Texts and naive timestamps to UTC instants and dates. What could mean two instants is never guessed."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import date, datetime
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.types as at
+
+from inseam.kernel.types import DataType, arrow_type
+from inseam.stages.ingest.cast import NULL_WORDS, Faults, scatter
+
+_NAIVE = pa.timestamp("us")
+_UTC = arrow_type(DataType.TIMESTAMP)
+_ISO_DATE = r"[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|1[0-9]|2[0-8])"
+_ISO_TIME = r"([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9](\.[0-9]{1,6})?)?"
+_ISO = rf"^{_ISO_DATE}([ T]{_ISO_TIME})?$"
+_ISO_ZONED = rf"^{_ISO_DATE}[ T]{_ISO_TIME}(Z|[+-][0-9]{{2}}:?[0-9]{{2}})$"
+_SLASHED = re.compile(r"\s*\d{1,2}[/.\-]\d{1,2}[/.\-]\d{2,4}\b")
+_SIMPLE = re.compile(r"(?:[^%]|%[YmdHMS])+\Z")
+"""Formats that Arrow's own parser reads as Python's does, but for days past a month's end."""
+
+
+@dataclass(frozen=True, slots=True)
+class InstantRule:
+    """How a source writes its instants; see `SourceSpec`."""
+
+    timezone: str = "UTC"
+    ambiguous: str = "quarantine"
+    formats: tuple[str, ...] = ()
+
+
+def timestamps(column: pa.Array, rule: InstantRule) -> tuple[pa.Array, Faults]:
+    """A plain column as ``timestamp[us, UTC]``."""
+    if at.is_timestamp(column.type) and column.type.tz is not None:
+        return column.cast(_UTC, safe=False), {}
+    if at.is_timestamp(column.type) or at.is_date(column.type):
+        return _localised(column.cast(_NAIVE, safe=False), rule)
+    texts = column if at.is_string(column.type) else column.cast(pa.string())
+    if not rule.formats:
+        try:
+            return _localised(pc.cast(texts, _NAIVE), rule)
+        except pa.ArrowInvalid:
+            pass
+    return _mixed(texts, rule)
+
+
+def dates(column: pa.Array, rule: InstantRule) -> tuple[pa.Array, Faults]:
+    """A plain column as ``date32``."""
+    if at.is_temporal(column.type):
+        return column.cast(pa.date32(), safe=False), {}
+    texts = column if at.is_string(column.type) else column.cast(pa.string())
+    if not rule.formats:
+        try:
+            return pc.cast(texts, pa.date32()), {}
+        except pa.ArrowInvalid:
+            pass
+    values = pa.nulls(len(texts), pa.date32())
+    return scatter(texts, pc.is_valid(texts), values, lambda text: _date(text, rule))
+
+
+def _mixed(texts: pa.Array, rule: InstantRule) -> tuple[pa.Array, Faults]:
+    """Cells of several forms: declared formats in their order, then ISO with and without an offset."""
+    naive, zoned = pa.nulls(len(texts), _NAIVE), pa.nulls(len(texts), _UTC)
+    for format_ in rule.formats:
+        # As soon as a format is not simple, Python reads it and all that come after it: their order counts.
+        if not _SIMPLE.match(format_):
+            break
+        naive = pc.coalesce(naive, _strptime(texts, format_))
+    open_ = pc.and_(pc.is_valid(texts), pc.is_null(naive))
+    if all(_SIMPLE.match(format_) for format_ in rule.formats):
+        is_naive = pc.and_(open_, pc.fill_null(pc.match_substring_regex(texts, _ISO), False))
+        naive = pc.coalesce(naive, pc.cast(pc.if_else(is_naive, texts, pa.scalar(None, pa.string())), _NAIVE))
+        is_zoned = pc.and_(open_, pc.fill_null(pc.match_substring_regex(texts, _ISO_ZONED), False))
+        zoned = pc.cast(pc.if_else(is_zoned, texts, pa.scalar(None, pa.string())), _UTC)
+        open_ = pc.and_(open_, pc.invert(pc.or_(is_naive, is_zoned)))
+    parsed: dict[str, datetime | None] = {}
+
+    def parse(text: str) -> datetime | None:
+        parsed[text] = _datetime(text, rule)
+        moment = parsed[text]
+        return None if moment is None else moment.replace(tzinfo=None)
+
+    naive, faults = scatter(texts, open_, naive, parse)
+    # Those with an offset are instants already: they must not be read as local times.
+    offsets = {text: moment for text, moment in parsed.items() if moment is not None and moment.tzinfo is not None}
+    if offsets:
+        zoned, _ = scatter(texts, open_, zoned, offsets.get)
+    local, local_faults = _localised(pc.if_else(pc.is_valid(zoned), pa.scalar(None, _NAIVE), naive), rule)
+    return pc.coalesce(zoned, local), faults | local_faults
+
+
+def _strptime(texts: pa.Array, format_: str) -> pa.Array:
+    """NULL where the text has another form. Arrow rolls 31 February on into March: early days are read again."""
+    values = pc.strptime(texts, format=format_, unit="us", error_is_null=True)
+    doubtful = pc.fill_null(pc.less_equal(pc.day(values), 3), False)
+
+    def parse(text: str) -> datetime | None:
+        try:
+            return datetime.strptime(text, format_)  # noqa: DTZ007 - made aware by the source's zone
+        except ValueError:
+            return None
+
+    return scatter(texts, doubtful, values, parse)[0]
+
+
+def _datetime(text: str, rule: InstantRule) -> datetime | None:
+    """One cell; ValueError says why it is no instant."""
+    word = text.strip()
+    if word.lower() in NULL_WORDS:
+        return None
+    for format_ in rule.formats:
+        try:
+            return datetime.strptime(word, format_)  # noqa: DTZ007 - made aware by the source's zone
+        except ValueError:
+            continue
+    try:
+        if not word[:4].isdecimal() or len(word) < 8:
+            raise ValueError
+        return datetime.fromisoformat(word)
+    except ValueError:
+        raise ValueError(_reason(word, "timestamp", rule)) from None
+
+
+def _date(text: str, rule: InstantRule) -> date | None:
+    try:
+        moment = _datetime(text, rule)
+    except ValueError:
+        raise ValueError(_reason(text, "date", rule)) from None
+    if moment is not None and (moment.hour or moment.minute or moment.second or moment.microsecond):
+        raise ValueError("is not date: it has a time of day")
+    return None if moment is None else moment.date()
+
+
+def _reason(text: str, type_: str, rule: InstantRule) -> str:
+    if rule.formats:
+        return f"is not {type_} in the declared formats ({', '.join(rule.formats)}) or ISO 8601"
+    if _SLASHED.match(text):
+        return f"is not {type_}: day or month may come first; declare timestamp_formats, e.g. '%d/%m/%Y %H:%M'"
+    return f"is not {type_} in ISO 8601; declare timestamp_formats"
+
+
+def _localised(naive: pa.Array, rule: InstantRule) -> tuple[pa.Array, Faults]:
+    """Local times of the source's zone as UTC; those that a clock change doubles or skips by the source's rule."""
+    if rule.timezone.upper() == "UTC":
+        return pc.assume_timezone(naive, "UTC"), {}
+    if rule.ambiguous != "quarantine":
+        return _assumed(naive, rule.timezone, rule.ambiguous), {}
+    early, late = (_assumed(naive, rule.timezone, side) for side in ("earliest", "latest"))
+    twofold = pc.fill_null(pc.not_equal(early, late), False)
+    if not pc.any(twofold).as_py():
+        return early, {}
+    back = pc.local_timestamp(early.cast(pa.timestamp("us", tz=rule.timezone)))
+    is_real = pc.equal(back, naive)
+    faults: Faults = {}
+    for row in np.flatnonzero(twofold.to_numpy(zero_copy_only=False)).tolist():
+        fault = "twice (ambiguous)" if is_real[row].as_py() else "never (impossible)"
+        faults[row] = f"is a local time that {rule.timezone} has {fault}; declare ambiguous='earliest' or 'latest'"
+    return pc.if_else(twofold, pa.scalar(None, _UTC), early), faults
+
+
+def _assumed(naive: pa.Array, timezone: str, side: str) -> pa.Array:
+    return pc.assume_timezone(naive, timezone, ambiguous=side, nonexistent=side).cast(_UTC)

@@ -1,0 +1,43 @@
+"""Parquet by row batches, in the types that the file has."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from inseam.ir.checks import SourceSpec
+from inseam.kernel.errors import DataError
+from inseam.kernel.types import data_type
+from inseam.stages.ingest.cells import BLOCK_ROWS, Cells
+from inseam.stages.ingest.location import InputFile
+
+
+def read_parquet(file: InputFile, spec: SourceSpec, advance: Callable[[int], None]) -> Iterator[Cells]:
+    """The rows of a file; ``lines`` are row numbers from 1. `DataError` for a nested column or a broken file."""
+    try:
+        with pq.ParquetFile(file.path) as parquet:
+            _check_types(parquet.schema_arrow, file, spec)
+            first = 1
+            total = max(parquet.metadata.num_rows, 1)
+            for batch in parquet.iter_batches(BLOCK_ROWS):
+                lines = pa.array(np.arange(first, first + batch.num_rows))
+                yield Cells(dict(zip(batch.schema.names, batch.columns, strict=True)), lines, is_text=False)
+                first += batch.num_rows
+                advance(file.size * (first - 1) // total)
+    except (pa.ArrowInvalid, OSError) as error:
+        raise DataError(f"source:{spec.name}", f"{file.path.name} cannot be read as Parquet: {error}") from error
+
+
+def _check_types(schema: pa.Schema, file: InputFile, spec: SourceSpec) -> None:
+    for column in schema:
+        try:
+            data_type(column.type)
+        except ValueError as error:
+            raise DataError(
+                f"source:{spec.name}",
+                f"{file.path.name}: column {column.name!r}: {error}",
+                mend="flatten the column before it is ingested",
+            ) from error

@@ -1,0 +1,61 @@
+"""The rows of a SQL query on a database, streamed from a server-side cursor."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import numpy as np
+import pyarrow as pa
+
+from inseam.ir.checks import SourceSpec
+from inseam.kernel.errors import DataError, ExtraMissingError, SettingError
+from inseam.stages.ingest.cells import Cells
+from inseam.stages.ingest.values import column_of
+
+FETCH_ROWS = 20_000
+
+
+def database_url(spec: SourceSpec) -> str:
+    """The source's database URL, from the environment where it is declared as ``env:NAME``."""
+    declared = spec.database or ""
+    if not declared.startswith("env:"):
+        return declared
+    name = declared.removeprefix("env:")
+    found = os.environ.get(name)
+    if not found:
+        raise SettingError(
+            f"source:{spec.name}", f"the environment has no {name}", mend=f"export {name}=postgresql://..."
+        )
+    return found
+
+
+def read_query(spec: SourceSpec) -> Iterator[Cells]:
+    """The rows of the source's query; ``lines`` are row numbers from 1. `DataError` carries the database's message."""
+    import sqlalchemy as sa
+    from sqlalchemy.exc import NoSuchModuleError, SQLAlchemyError
+
+    subject = f"source:{spec.name}"
+    try:
+        url = sa.make_url(database_url(spec))
+        if url.drivername in ("postgresql", "postgres"):
+            url = url.set(drivername="postgresql+psycopg")
+        engine = sa.create_engine(url, poolclass=sa.NullPool)
+        first = 1
+        with engine.connect() as connection:
+            streaming = connection.execution_options(stream_results=True, max_row_buffer=FETCH_ROWS)
+            result = streaming.exec_driver_sql(spec.query or "")
+            names = list(result.keys())
+            for rows in result.yield_per(FETCH_ROWS).partitions():
+                columns = {name: column_of(values) for name, values in zip(names, zip(*rows, strict=True), strict=True)}
+                yield Cells(columns, pa.array(np.arange(first, first + len(rows))), is_text=False)
+                first += len(rows)
+            if first == 1:
+                yield Cells({name: pa.nulls(0, pa.string()) for name in names}, pa.array([], pa.int64()), is_text=False)
+    except ModuleNotFoundError as error:
+        raise ExtraMissingError.for_library(error.name or "the database's driver", "postgres") from error
+    except NoSuchModuleError as error:
+        raise SettingError(subject, f"the database URL is not known: {error}") from error
+    except SQLAlchemyError as error:
+        reason = str(getattr(error, "orig", None) or error).strip()
+        raise DataError(subject, f"the query failed: {reason}", mend="mend the source's query or database") from error

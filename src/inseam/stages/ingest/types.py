@@ -1,0 +1,99 @@
+"""One place that reads a column as a type, and the inference of types from all records of a first load."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.types as at
+
+from inseam.kernel.types import DataType, Schema, data_type
+from inseam.stages.ingest.cast import Faults, numbers, plain
+from inseam.stages.ingest.cells import Cells
+from inseam.stages.ingest.instants import InstantRule, dates, timestamps
+
+_LEADING_ZERO = r"^[+-]?0[0-9]"
+_BOOL = r"(?i)^(true|false)$"
+_ORDER = (DataType.BOOL, DataType.INT64, DataType.FLOAT64, DataType.DATE, DataType.TIMESTAMP)
+_WIDER = {
+    frozenset((DataType.INT64, DataType.FLOAT64)): DataType.FLOAT64,
+    frozenset((DataType.DATE, DataType.TIMESTAMP)): DataType.TIMESTAMP,
+}
+
+
+def read_as(column: pa.Array, type_: DataType, rule: InstantRule) -> tuple[pa.Array, Faults]:
+    """The column in the Arrow type of ``type_``; faults name the rows whose cells have no such value."""
+    column = plain(column)
+    if type_ is DataType.STRING:
+        return (column if at.is_string(column.type) else column.cast(pa.string())), {}
+    if type_ is DataType.TIMESTAMP:
+        return timestamps(column, rule)
+    if type_ is DataType.DATE:
+        return dates(column, rule)
+    return numbers(column, type_)
+
+
+class Inference:
+    """Finds the narrowest type that holds every cell of each column.
+
+    Digits with a leading zero are a name, not a number, and stay a string; a decimal point makes a float; only ``true``
+    and ``false`` make a bool.
+    A column without a cell is a string.
+    """
+
+    def __init__(self, timestamp: str, rule: InstantRule) -> None:
+        self._rule = rule
+        self._timestamp = timestamp
+        self._types: dict[str, DataType | None] = {}
+
+    def see(self, cells: Cells) -> None:
+        for name, column in cells.columns.items():
+            held = self._types.setdefault(name, DataType.TIMESTAMP if name == self._timestamp else None)
+            if name != self._timestamp and held is not DataType.STRING:
+                self._types[name] = self._widened(held, plain(column), is_text=cells.is_text)
+
+    def schema(self) -> Schema:
+        return Schema.of((name, type_ or DataType.STRING) for name, type_ in self._types.items())
+
+    def _widened(self, held: DataType | None, column: pa.Array, *, is_text: bool) -> DataType | None:
+        if column.null_count == len(column):
+            return held
+        if not (is_text and at.is_string(column.type)):
+            return _join(held, data_type(column.type))
+        if held is not None and self._holds(held, column):
+            return held
+        # A narrower type than the one held may fit this block: both together decide.
+        found = next((type_ for type_ in _ORDER if self._holds(type_, column)), DataType.STRING)
+        joined = _join(held, found)
+        return joined if self._holds(joined, column) else DataType.STRING
+
+    def _holds(self, type_: DataType, column: pa.Array) -> bool:
+        """Whether every cell has a value of the type. A first look at few cells spares most columns the rest."""
+        if type_ is DataType.STRING:
+            return True
+        head = column.slice(0, 64)
+        return self._holds_all(type_, head) and (len(column) <= 64 or self._holds_all(type_, column))
+
+    def _holds_all(self, type_: DataType, column: pa.Array) -> bool:
+        if type_ is DataType.BOOL:
+            return bool(pc.all(pc.match_substring_regex(column, _BOOL)).as_py())
+        if type_.is_numeric and pc.any(pc.match_substring_regex(column, _LEADING_ZERO)).as_py():
+            return False
+        if type_ is DataType.INT64 and pc.any(pc.match_substring(column, ".")).as_py():
+            return False
+        return not read_as(column, type_, self._rule)[1]
+
+
+def _join(held: DataType | None, found: DataType) -> DataType:
+    if held is None or held is found:
+        return found
+    return _WIDER.get(frozenset((held, found)), DataType.STRING)
+
+
+def infer(blocks: Iterable[Cells], timestamp: str, rule: InstantRule) -> Schema:
+    """The schema of all blocks, columns in the order in which they were first seen."""
+    inference = Inference(timestamp, rule)
+    for block in blocks:
+        inference.see(block)
+    return inference.schema()

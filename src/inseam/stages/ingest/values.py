@@ -1,0 +1,73 @@
+"""Rows of Python values (JSON records, database rows), a block at a time, to Arrow columns."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any
+
+import pyarrow as pa
+
+_KINDS: dict[type, pa.DataType] = {
+    bool: pa.bool_(),
+    int: pa.int64(),
+    float: pa.float64(),
+    Decimal: pa.float64(),
+    date: pa.date32(),
+}
+
+
+def column_of(values: Sequence[Any]) -> pa.Array:
+    """Values of one kind in its Arrow type; of several kinds, or of one without a type of ours, as strings."""
+    kinds = {type(value) for value in values if value is not None}
+    if kinds == {int, float} or kinds == {Decimal, float} or kinds == {int, Decimal}:
+        kinds = {float}
+    if len(kinds) == 1:
+        kind = next(iter(kinds))
+        if kind is str:
+            return pa.array(values, pa.string())
+        if kind is datetime:
+            return _instants(values)
+        if kind in _KINDS:
+            try:
+                plain = [None if value is None else float(value) for value in values] if kind is Decimal else values
+                return pa.array(plain, _KINDS[kind])
+            except (OverflowError, pa.ArrowInvalid):
+                pass
+    return pa.array([as_text(value) for value in values], pa.string())
+
+
+def as_text(value: Any) -> str | None:
+    """A value as one writes it in a file."""
+    if value is None or isinstance(value, str):
+        return value
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, bytes | memoryview):
+        return bytes(value).hex()
+    if isinstance(value, datetime | date):
+        return value.isoformat()
+    if isinstance(value, dict | list):
+        return json.dumps(value, ensure_ascii=False, default=str)
+    return str(value)
+
+
+def as_json(row: dict[str, Any]) -> str:
+    """A row as a JSON object, for quarantine."""
+    finite = {name: _plain(value) for name, value in row.items()}
+    return json.dumps(finite, ensure_ascii=False, default=as_text)
+
+
+def _plain(value: Any) -> Any:
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _instants(values: Sequence[Any]) -> pa.Array:
+    """Naive ones stay naive: their zone is the source's. Of both kinds: texts, which say which is which."""
+    zones = {value.tzinfo is not None for value in values if value is not None}
+    if len(zones) == 2:
+        return pa.array([as_text(value) for value in values], pa.string())
+    return pa.array(values, pa.timestamp("us", tz="UTC" if zones == {True} else None))

@@ -48,7 +48,7 @@ def _page(directory: Path, name: str, size: tuple[float, float] = (5.6, 4.6)) ->
     canvas = FigureCanvasAgg(figure)
     yield figure.add_subplot()
     with (directory / f"{name}.png").open("wb") as file:
-        canvas.print_figure(file, dpi=130, facecolor="white")
+        canvas.print_figure(file, dpi=130, facecolor="white", pil_kwargs={"compress_level": 1})
 
 
 def roc(directory: Path, curves: Curves) -> None:

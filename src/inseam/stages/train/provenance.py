@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 LIBRARIES = (
-    "inseam numpy pandas scipy scikit-learn skops xgboost-cpu xgboost lightgbm torch safetensors optuna duckdb pyarrow "
-    "deltalake"
-).split()
+    *("inseam", "numpy", "pandas", "scipy", "scikit-learn", "skops", "xgboost-cpu", "xgboost", "lightgbm", "torch"),
+    *("safetensors", "optuna", "duckdb", "pyarrow", "deltalake"),
+)
 
 
 def library_versions() -> dict[str, str]:

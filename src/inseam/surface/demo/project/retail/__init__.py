@@ -1,0 +1,1 @@
+"""A clothing retailer: who will lapse, and what will come back."""

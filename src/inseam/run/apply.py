@@ -67,12 +67,18 @@ def _drops(context: Context, sources: tuple[str, ...]) -> Iterator[Work]:
 
 
 def apply(
-    context: Context, *, expected: str | None = None, can_destroy: bool = False, progress: Progress = silent
+    context: Context,
+    *,
+    expected: str | None = None,
+    can_destroy: bool = False,
+    as_of: int | None = None,
+    progress: Progress = silent,
 ) -> Applied:
     """Make it so. Idempotent; resumes after a kill; two at once: one waits for nobody, the other is told.
 
     ``expected``: the fingerprint of a plan that was looked at; `ConflictError` when the definitions are others by now.
-    Destroying data needs ``can_destroy``; `RefusedError` before anything is done otherwise.
+    Views without online rows get those of the newest boundary at ``as_of`` (default: now). Destroying data needs
+    ``can_destroy``; `RefusedError` before anything is done otherwise.
     """
     with context.ledger.lease("apply"):
         plan = make_plan(context)
@@ -89,7 +95,7 @@ def apply(
             )
         with run(context.ledger, "apply", context.project.name, plan.fingerprint) as opened:
             _record(context, plan)
-            done = tuple(_do(context, work, progress) for work in plan.work if work.verb != "ingest")
+            done = tuple(_do(context, work, as_of, progress) for work in plan.work if work.verb != "ingest")
             opened.outputs = {"done": [f"{w.verb} {w.subject}" for w in done]}
     return Applied(plan, done, tuple(w for w in plan.work if w.verb == "ingest"))
 
@@ -106,9 +112,9 @@ def _record(context: Context, plan: Plan) -> None:
     context.ledger.delete(*(r for ref in gone if (r := context.ledger.get(DefinitionRecord, ref)) is not None))
 
 
-def _do(context: Context, work: Work, progress: Progress) -> Work:
+def _do(context: Context, work: Work, as_of: int | None, progress: Progress) -> Work:
     if work.verb == "materialize":
-        materialize_view(context, work.subject, progress=progress)
+        materialize_view(context, work.subject, as_of=as_of, progress=progress)
     elif work.verb == "drop":
         _drop_source(context, work.subject)
     return work

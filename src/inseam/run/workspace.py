@@ -70,11 +70,18 @@ class Workspace:
 
         return make_plan(self.context)
 
-    def apply(self, *, expected: str | None = None, can_destroy: bool = False, progress: Progress = silent) -> Applied:
-        """Record the definitions and recompute what they changed."""
+    def apply(
+        self,
+        *,
+        expected: str | None = None,
+        can_destroy: bool = False,
+        as_of: int | None = None,
+        progress: Progress = silent,
+    ) -> Applied:
+        """Record the definitions and recompute what they changed; new online rows are those at ``as_of``."""
         from inseam.run.apply import apply
 
-        return apply(self.context, expected=expected, can_destroy=can_destroy, progress=progress)
+        return apply(self.context, expected=expected, can_destroy=can_destroy, as_of=as_of, progress=progress)
 
     def ingest(
         self,

@@ -17,13 +17,15 @@ def apply(
     expected: Annotated[
         str | None, typer.Option("--expected", help="Refuse when the plan's fingerprint is another by now.")
     ] = None,
+    as_of: options.AsOf = None,
 ) -> None:
     """Record the definitions and recompute what they changed. Safe to repeat, goes on after a kill.
 
     Example: inseam apply --expected "$(inseam plan --json | jq -r .fingerprint)"
     """
+    instant = options.instant(as_of, "--as-of")
     with workspace(project, environment) as opened, terminal.bars(is_silent=json) as progress:
-        applied = opened.apply(expected=expected, can_destroy=destroy, progress=progress)
+        applied = opened.apply(expected=expected, can_destroy=destroy, as_of=instant, progress=progress)
     if json:
         terminal.print_json({"plan": applied.plan.as_dict(), "done": applied.done, "left": applied.left})
         return

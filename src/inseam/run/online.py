@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from inseam.define.endpoint import Endpoint
 from inseam.ir.records import MaterializationRecord
 from inseam.kernel import clock
-from inseam.kernel.types import Field, Schema
+from inseam.kernel.errors import DataError
+from inseam.kernel.names import did_you_mean
+from inseam.kernel.types import DataType, Field, Schema
 from inseam.plan.meaning import lineage
 from inseam.ports.progress import Progress, silent
 from inseam.run.context import Context
@@ -68,4 +71,31 @@ def fetch(
             if type_ is not None:
                 fields.setdefault(key, Field(key, type_))
     reader = FeatureReader(context.online, chosen, Schema(tuple(fields.values())))
-    return reader.read(entities, at=at)
+    return reader.read([_typed(entity, fields) for entity in entities], at=at)
+
+
+def _typed(entity: Mapping[str, Any], fields: Mapping[str, Field]) -> dict[str, Any]:
+    """Keys that came as text (from a command line) in their own types."""
+    for name in entity:
+        if name not in fields:
+            raise DataError("entity", f"it names {name!r}", mend=did_you_mean(name, fields))
+    return {name: _parse(value, fields[name]) if isinstance(value, str) else value for name, value in entity.items()}
+
+
+def _parse(text: str, field: Field) -> Any:
+    try:
+        match field.type:
+            case DataType.INT64:
+                return int(text)
+            case DataType.FLOAT64:
+                return float(text)
+            case DataType.BOOL:
+                return {"true": True, "false": False}[text.lower()]
+            case DataType.DATE:
+                return date.fromisoformat(text)
+            case DataType.TIMESTAMP:
+                return clock.to_datetime(clock.parse_instant(text))
+            case DataType.STRING:
+                return text
+    except (ValueError, KeyError):
+        raise DataError(f"key {field.name}", f"{text!r}", expected=f"a {field.type.value}") from None

@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from inseam.kernel.errors import NotFoundError, SettingError
+from inseam.run.settings import find_root, read_settings
+
+
+def write(root: Path, text: str) -> Path:
+    (root / "inseam.toml").write_text(text)
+    return root
+
+
+def test_everything_lives_under_one_directory_by_default(tmp_path: Path) -> None:
+    settings = read_settings(write(tmp_path, '[project]\nname = "shop"\n'), variables={})
+
+    assert settings.directory == (tmp_path / ".inseam").resolve()
+    assert settings.ledger_url == f"sqlite:///{settings.directory / 'ledger.db'}"
+    assert settings.definitions == "shop"
+
+
+def test_environment_variables_override_the_file(tmp_path: Path) -> None:
+    root = write(tmp_path, '[project]\nname = "shop"\n[environments.prod]\nmemory = "8GB"\nhome = "there"\n')
+
+    settings = read_settings(
+        root, variables={"INSEAM_ENVIRONMENT": "prod", "INSEAM_MEMORY": "1GB", "INSEAM_THREADS": "3"}
+    )
+
+    assert (settings.environment, settings.home, settings.memory, settings.threads) == ("prod", "there", "1GB", 3)
+
+
+@pytest.mark.parametrize(
+    ("text", "environment", "told"),
+    [
+        ('[project]\nname = "Shop!"\n', None, "project.name"),
+        ('[project]\nname = "shop"\n', "prd", "does not name it"),
+        ('[project]\nname = "shop"\n[environments.default]\nmemry = "1GB"\n', None, "memory"),
+        ('[project]\nname = "shop"\n[environments.default]\nmemory = 1\n', None, "text in quotes"),
+        ('[project]\nname = "shop"\n[environments.default]\nthreads = "many"\n', None, "whole number"),
+        ("[project\n", None, "not valid TOML"),
+    ],
+)
+def test_a_wrong_setting_is_named(tmp_path: Path, text: str, environment: str | None, told: str) -> None:
+    with pytest.raises(SettingError, match=told):
+        read_settings(write(tmp_path, text), environment, variables={})
+
+
+def test_the_root_is_the_nearest_directory_above(tmp_path: Path) -> None:
+    root = write(tmp_path, '[project]\nname = "shop"\n')
+    deep = root / "a" / "b"
+    deep.mkdir(parents=True)
+
+    assert find_root(deep) == root.resolve()
+    with pytest.raises(NotFoundError, match=r"inseam\.toml"):
+        find_root(tmp_path.parent.parent)

@@ -1,0 +1,96 @@
+"""The command line as people and programs meet it: in a process of its own."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SCHEMA = 'schema={"customer_id": "int64", "ordered_at": "timestamp", "amount": "float64"}'
+GOOD = f"""
+from inseam import Entity, FeatureView, Source, count, sum
+customer = Entity("customer", key="customer_id")
+orders = Source("orders", "orders.csv", timestamp="ordered_at", {SCHEMA})
+spend = FeatureView("spend", orders, customer, every="1d", features={{"spend_30d": sum("amount", over="30d")}})
+"""
+
+
+def inseam(root: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "inseam.surface.cli.main", *words]
+    return subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=120, check=False)
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    (tmp_path / "inseam.toml").write_text('[project]\nname = "shop"\n')
+    (tmp_path / "shop.py").write_text(GOOD)
+    (tmp_path / "orders.csv").write_text("customer_id,ordered_at,amount\n1,2024-01-01T00:00:00Z,5.0\n")
+    return tmp_path
+
+
+def test_help_names_every_verb_and_gives_examples(root: Path) -> None:
+    assert "replay" in inseam(root, "--help").stdout
+    assert "Example: inseam plan" in inseam(root, "plan", "--help").stdout
+
+
+def test_all_mistakes_are_told_at_once_with_their_lines(root: Path) -> None:
+    (root / "shop.py").write_text(
+        GOOD.replace('over="30d"', 'over="1h"')
+        + 'returns = FeatureView("returns", orders, customer, every="1d", features={"n": sum("amout", over="7d")})\n'
+    )
+    told = inseam(root, "check")
+
+    assert told.returncode == 2
+    assert "window-not-multiple" in told.stderr
+    assert "did you mean 'amount'?" in told.stderr
+    assert f"{root / 'shop.py'}:5" in told.stderr
+    assert "Traceback" not in told.stderr + told.stdout
+
+
+def test_problems_as_json(root: Path) -> None:
+    (root / "shop.py").write_text(GOOD.replace('"amount", over', '"amout", over'))
+    told = inseam(root, "check", "--json")
+
+    (problem,) = json.loads(told.stdout)["problems"]
+    assert problem["code"] == "column-unknown"
+    assert problem["subject"] == "feature_view:spend"
+    assert problem["place"]["line"] == 5
+
+
+def test_an_exception_in_the_definitions_names_its_line(root: Path) -> None:
+    (root / "shop.py").write_text(GOOD + "print(1 / 0)\n")
+    told = inseam(root, "plan")
+
+    assert told.returncode == 2
+    assert "ZeroDivisionError" in told.stderr
+    assert "shop.py:6" in told.stderr
+
+
+def test_plan_has_an_exit_code_for_ci(root: Path) -> None:
+    assert inseam(root, "plan").returncode == 0
+    assert inseam(root, "plan", "--exit-code").returncode == 10
+    plan = json.loads(inseam(root, "plan", "--json").stdout)
+    assert {change["change"] for change in plan["changes"]} == {"created"}
+
+
+def test_outside_a_project_the_mend_is_told(tmp_path: Path) -> None:
+    told = inseam(tmp_path, "status")
+
+    assert told.returncode == 4
+    assert "inseam init" in told.stderr
+
+
+def test_ingest_apply_and_fetch(root: Path) -> None:
+    assert inseam(root, "ingest", "--history").returncode == 0
+    applied = inseam(root, "apply", "--json")
+    assert applied.returncode == 0, applied.stderr
+    assert [work["verb"] for work in json.loads(applied.stdout)["done"]] == ["materialize"]
+    assert inseam(root, "plan", "--exit-code").returncode == 0
+
+    read = json.loads(inseam(root, "fetch", "spend", "--key", "customer_id=1", "--json").stdout)
+    assert read["views"]["spend"]["is_missing"] is False
+    unknown = json.loads(inseam(root, "fetch", "spend", "--key", "customer_id=2", "--json").stdout)
+    assert unknown["views"]["spend"]["is_missing"] is True

@@ -18,7 +18,8 @@ from inseam import (
     slice_gap,
     snapshots,
 )
-from retail.shop import browsing, customer, orders, profile, sent_back, spend
+
+from .shop import browsing, customer, orders, profile, sent_back, spend
 
 
 @on_demand(spend)

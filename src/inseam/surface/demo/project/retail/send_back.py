@@ -16,7 +16,8 @@ from inseam import (
     on_demand,
     rows,
 )
-from retail.shop import customer, lines, product, product_returns, product_sales, returns, sent_back, spend
+
+from .shop import customer, lines, product, product_returns, product_sales, returns, sent_back, spend
 
 
 @on_demand(product_sales, product_returns)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from inseam.define.declaration import caller_place
-from inseam.define.source import Rows
+from inseam.define.declaration import DURATION, caller_place, expect
+from inseam.define.source import Rows, Source, Transform
 from inseam.ir.aggregates import AggregateKind
 from inseam.kernel.errors import DefinitionError, Place
 from inseam.kernel.frozen import METADATA
@@ -19,9 +19,9 @@ class Aggregate:
     kind: AggregateKind
     column: str | None = None
     rows: Rows | None = None
-    over: str | None = None
+    over: str | None = field(default=None, metadata=DURATION)
     where: str | None = None
-    ttl: str | None = None
+    ttl: str | None = field(default=None, metadata=DURATION)
     q: float | None = None
     place: Place | None = field(default=None, metadata=METADATA)
 
@@ -60,11 +60,18 @@ class Comparison:
 
     def __bool__(self) -> bool:
         raise DefinitionError(
-            str(self.aggregate), "an aggregate was compared where Python wants true or false", expected="a Label of it"
+            str(self.aggregate),
+            "an aggregate was compared where Python wants true or false",
+            expected="a Label of it",
+            place=caller_place(),
         )
 
 
 def _made(kind: AggregateKind, column: str | None, rows: Rows | None, **options: Any) -> Aggregate:
+    if rows is not None:
+        expect(rows, (Source, Transform), kind.value, "what it reads")
+    if column is not None:
+        expect(column, str, kind.value, "the column")
     return Aggregate(kind, column, rows, place=caller_place(), **options)
 
 

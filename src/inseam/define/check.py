@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from inseam.define.declaration import tuple_of
+from inseam.define.declaration import caller_place, duration, expect, expect_choice, tuple_of
 from inseam.ir.checks import CheckKind, CheckSpec, Severity
-from inseam.kernel.clock import parse_duration
+from inseam.kernel.errors import DefinitionError
 
 
 def check(expression: str, *, severity: str = "error", name: str | None = None) -> CheckSpec:
@@ -16,41 +16,63 @@ def check(expression: str, *, severity: str = "error", name: str | None = None) 
     >>> check("amount >= 0", severity="warn").name
     'amount >= 0'
     """
-    return CheckSpec(name or expression, CheckKind.EXPRESSION, Severity(severity), expression=expression)
+    expect(expression, str, "check", "the expression")
+    return CheckSpec(name or expression, CheckKind.EXPRESSION, _severity(severity), expression=expression)
 
 
 def not_null(*columns: str, severity: str = "error") -> CheckSpec:
-    return CheckSpec(f"not_null({', '.join(columns)})", CheckKind.NOT_NULL, Severity(severity), columns=columns)
+    return _of_columns(CheckKind.NOT_NULL, columns, severity)
 
 
 def unique(*columns: str, severity: str = "error") -> CheckSpec:
     """No two rows share these columns' values; the first one loaded stays."""
-    return CheckSpec(f"unique({', '.join(columns)})", CheckKind.UNIQUE, Severity(severity), columns=columns)
+    return _of_columns(CheckKind.UNIQUE, columns, severity)
 
 
 def one_of(column: str, values: Iterable[Any], *, severity: str = "error") -> CheckSpec:
     return CheckSpec(
-        f"one_of({column})", CheckKind.ONE_OF, Severity(severity), columns=(column,), arguments=tuple(values)
+        f"one_of({column})", CheckKind.ONE_OF, _severity(severity), columns=(column,), arguments=tuple(values)
     )
 
 
 def between(column: str, low: float | None, high: float | None, *, severity: str = "error") -> CheckSpec:
     """The value lies in ``[low, high]``; None leaves a side open."""
     return CheckSpec(
-        f"between({column})", CheckKind.BETWEEN, Severity(severity), columns=(column,), arguments=(low, high)
+        f"between({column})", CheckKind.BETWEEN, _severity(severity), columns=(column,), arguments=(low, high)
     )
 
 
 def fresh(within: str, *, severity: str = "warn") -> CheckSpec:
     """The newest row of a load is at most this old."""
-    return CheckSpec(f"fresh({within})", CheckKind.FRESH, Severity(severity), arguments=(parse_duration(within),))
+    age = duration(within)
+    if age is None:
+        raise DefinitionError(
+            f"fresh({within!r})", "this is no duration", expected="such as 1d or 12h", place=caller_place()
+        )
+    return CheckSpec(f"fresh({within})", CheckKind.FRESH, _severity(severity), arguments=(age,))
 
 
 def row_count(least: int | None = None, most: int | None = None, *, severity: str = "error") -> CheckSpec:
     """A load brings at least and at most so many rows."""
-    return CheckSpec("row_count", CheckKind.ROW_COUNT, Severity(severity), arguments=(least, most))
+    return CheckSpec("row_count", CheckKind.ROW_COUNT, _severity(severity), arguments=(least, most))
 
 
 def checks_of(value: Any) -> tuple[CheckSpec, ...]:
     """Checks as users write them: SQL texts stand for `check`."""
-    return tuple(check(item) if isinstance(item, str) else item for item in tuple_of(value))
+    made = tuple(check(item) if isinstance(item, str) else item for item in tuple_of(value))
+    for item in made:
+        expect(item, CheckSpec, "checks", "a check")
+    return made
+
+
+def _of_columns(kind: CheckKind, columns: tuple[str, ...], severity: str) -> CheckSpec:
+    for column in columns:
+        expect(column, str, kind.value, "a column")
+    if not columns:
+        raise DefinitionError(kind.value, "no column is named", expected="one or several", place=caller_place())
+    return CheckSpec(f"{kind.value}({', '.join(columns)})", kind, _severity(severity), columns=columns)
+
+
+def _severity(text: str) -> Severity:
+    expect_choice(text, tuple(s.value for s in Severity), "check", "severity")
+    return Severity(text)

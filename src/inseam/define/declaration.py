@@ -2,23 +2,46 @@
 
 from __future__ import annotations
 
+import inspect
+import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, field, fields
-from inspect import isfunction
+from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, ClassVar
+from zoneinfo import ZoneInfo
 
 from inseam.ir.functions import FunctionRef
-from inseam.kernel.clock import parse_duration
+from inseam.kernel.clock import format_duration, format_instant, parse_duration, parse_instant
 from inseam.kernel.errors import DefinitionError, Place, Problem
-from inseam.kernel.frozen import METADATA, canonical
+from inseam.kernel.frozen import METADATA, canonical, said
 from inseam.kernel.names import Ref, is_name
 
 _collected: ContextVar[list[Declaration] | None] = ContextVar("inseam_collected", default=None)
-_PACKAGE = str(Path(__file__).parent.parent)
+_PACKAGE = str(Path(__file__).parent.parent) + os.sep
+
+
+def _duration_form(text: Any) -> Any:
+    try:
+        return format_duration(parse_duration(text))
+    except (ValueError, TypeError):
+        return text
+
+
+def _instant_form(text: Any) -> Any:
+    try:
+        return format_instant(parse_instant(text))
+    except (ValueError, TypeError, OverflowError):
+        return text
+
+
+DURATION: Mapping[str, Any] = {"form": _duration_form}
+"""``metadata`` of fields that hold a duration: 30d and 720h mean the same."""
+INSTANT: Mapping[str, Any] = {"form": _instant_form}
+"""``metadata`` of fields that hold an instant: 2024-06-01 and 2024-06-01T00:00:00Z mean the same."""
 
 
 @contextmanager
@@ -78,11 +101,9 @@ class Declaration:
 
     def meaning(self) -> dict[str, Any]:
         """What this declaration says, as canonical data without metadata; functions by the digest of their source."""
-        kept = (f.name for f in fields(self) if f.metadata.get("meaning", True))
-        said = {name: getattr(self, name) for name in kept}
         return {"kind": self.KIND} | {
-            name: FunctionRef.of(value).digest if isfunction(value) else canonical(value)
-            for name, value in said.items()
+            name: FunctionRef.of(value).digest if inspect.isfunction(value) else canonical(value)
+            for name, value in said(self).items()
         }
 
     def upstream(self) -> tuple[Declaration, ...]:
@@ -97,22 +118,76 @@ class Declaration:
                 f"the name is {self.name!r}",
                 expected="lower-case letters, digits and _, a letter first, at most 63 characters",
             )
-
-    def problem(self, code: str, found: str, *, expected: str = "", mend: str = "") -> Problem:
-        return Problem(code, str(self.ref), found, expected, mend, self.place)
-
-    def duration_problem(self, what: str, text: str | None) -> Iterator[Problem]:
-        """A problem when ``text`` is given and is no duration."""
-        if text is None:
-            return
         try:
-            parse_duration(text)
-        except (ValueError, TypeError):
+            self.meaning()
+        except TypeError as error:
+            yield self.problem(
+                "value-invalid", f"it holds a value without a meaning of its own: {error}", expected="plain data"
+            )
+        except DefinitionError as error:
+            for p in error.problems:
+                yield self.problem("function-invalid", f"{p.subject}: {p.found}", expected=p.expected, mend=p.mend)
+
+    def problem(
+        self, code: str, found: str, *, expected: str = "", mend: str = "", place: Place | None = None
+    ) -> Problem:
+        """A mistake in this declaration; ``place``: of the part that is wrong, where that is known."""
+        return Problem(code, str(self.ref), found, expected, mend, place or self.place)
+
+    def duration_problem(self, what: str, text: Any, place: Place | None = None) -> Iterator[Problem]:
+        """A problem when ``text`` is given and is no duration."""
+        if text is not None and duration(text) is None:
             yield self.problem(
                 "duration-invalid",
                 f"{what} is {text!r}",
                 expected="a duration such as 30d, 12h, 90m, 1h30m or 0s",
+                place=place,
             )
+
+    def signature_problem(self, function: Any, count: int, what: str) -> Iterator[Problem]:
+        """A problem when a function cannot be called with so many arguments."""
+        try:
+            inspect.signature(function).bind(*range(count))
+        except (TypeError, ValueError) as error:
+            yield self.problem("signature-wrong", f"its function cannot take {what}: {error}", expected=what)
+
+    def instant_problem(self, what: str, text: Any) -> Iterator[Problem]:
+        """A problem when ``text`` is given and is no instant."""
+        if text is not None and instant(text) is None:
+            yield self.problem(
+                "instant-invalid", f"{what} is {text!r}", expected="an ISO 8601 instant such as 2024-06-01"
+            )
+
+    def timezone_problem(self, timezone: Any) -> Iterator[Problem]:
+        """A problem when a time zone is given that nobody knows."""
+        try:
+            if timezone is not None:
+                ZoneInfo(timezone)
+        except (KeyError, ValueError, OSError, TypeError):
+            yield self.problem(
+                "timezone-unknown", f"the time zone is {timezone!r}", expected="a name such as Europe/Berlin"
+            )
+
+
+def duration(text: Any) -> int | None:
+    """Microseconds, or None for what is no duration."""
+    try:
+        return parse_duration(text)
+    except (ValueError, TypeError):
+        return None
+
+
+def instant(text: Any) -> int | None:
+    """UTC microseconds, or None for what is no instant."""
+    try:
+        return parse_instant(text)
+    except (ValueError, TypeError, OverflowError):
+        return None
+
+
+def frozen_mapping(value: Mapping[Any, Any]) -> Mapping[Any, Any]:
+    """A copy that nobody changes, in the same order."""
+    return MappingProxyType(dict(value))
 
 
 def tuple_of(value: Any) -> tuple[Any, ...]:
@@ -126,4 +201,12 @@ def expect(value: Any, kinds: type | tuple[type, ...], subject: str, what: str) 
     """Refuse a value of a wrong kind at once: nothing can be said about the rest when a reference is not one."""
     if not isinstance(value, kinds):
         names = [k.__name__ for k in (kinds if isinstance(kinds, tuple) else (kinds,))]
-        raise DefinitionError(subject, f"{what} is {value!r}", expected=f"{' or '.join(names)}", place=caller_place())
+        found = str(value.ref) if isinstance(value, Declaration) else repr(value)
+        raise DefinitionError(subject, f"{what} is {found}", expected=" or ".join(names), place=caller_place())
+
+
+def expect_choice(value: Any, choices: tuple[str, ...], subject: str, what: str) -> None:
+    """Refuse a word that is none of the choices at once."""
+    if value not in choices:
+        expected = ", ".join(choices)
+        raise DefinitionError(subject, f"{what} is {value!r}", expected=expected, place=caller_place())

@@ -6,9 +6,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-from inseam.define.declaration import Declaration, expect
+from inseam.define.declaration import DURATION, Declaration, expect, frozen_mapping
 from inseam.define.model import Model
 from inseam.kernel.errors import Problem
+from inseam.kernel.names import did_you_mean
 
 _POLICIES = ("missing", "default", "reject")
 
@@ -28,10 +29,13 @@ class Endpoint(Declaration):
     unknown: str = field(default="missing", kw_only=True)
     defaults: Mapping[str, Any] = field(default_factory=dict, kw_only=True)
     max_rows: int = field(default=1_000, kw_only=True)
-    max_staleness: str | None = field(default=None, kw_only=True)
+    max_staleness: str | None = field(default=None, kw_only=True, metadata=DURATION)
 
     def __post_init__(self) -> None:
         expect(self.model, Model, f"endpoint:{self.name}", "the model")
+        expect(self.defaults, Mapping, f"endpoint:{self.name}", "defaults")
+        expect(self.max_rows, int, f"endpoint:{self.name}", "max_rows")
+        self._set("defaults", frozen_mapping(self.defaults))
         super().__post_init__()
 
     def upstream(self) -> tuple[Declaration, ...]:
@@ -48,5 +52,14 @@ class Endpoint(Declaration):
         for name in self.defaults:
             if name not in features:
                 yield self.problem(
-                    "feature-unknown", f"defaults names {name!r}", expected="a feature of the model's views"
+                    "feature-unknown",
+                    f"defaults names {name!r}",
+                    expected="a feature of the model's views",
+                    mend=did_you_mean(str(name), features),
                 )
+        if self.defaults and self.unknown != "default":
+            yield self.problem(
+                "defaults-unused",
+                f"it has defaults, and unknown is {self.unknown!r}",
+                mend='write unknown="default", or leave the defaults out',
+            )

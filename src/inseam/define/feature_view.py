@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import ClassVar
-from zoneinfo import ZoneInfo
+from typing import Any, ClassVar
 
 from inseam.define.aggregate import Aggregate
-from inseam.define.declaration import Declaration, expect
+from inseam.define.declaration import DURATION, Declaration, duration, expect, frozen_mapping
 from inseam.define.entity import Entity
 from inseam.define.source import Rows, Source, Transform
 from inseam.ir.aggregates import ALGEBRA
-from inseam.kernel.clock import DAY, parse_duration
-from inseam.kernel.errors import Problem
+from inseam.ir.training import LABEL, PART
+from inseam.ir.windows import EVENT_TIME
+from inseam.kernel.clock import DAY
+from inseam.kernel.errors import Place, Problem
 from inseam.kernel.names import did_you_mean, is_name
+
+RESERVED = (EVENT_TIME, LABEL, PART)
+"""Columns of every training set: no feature may have their names."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,16 +39,17 @@ class FeatureView(Declaration):
     name: str
     rows: Rows
     entity: Entity
-    every: str = field(kw_only=True)
+    every: str = field(kw_only=True, metadata=DURATION)
     features: Mapping[str, Aggregate] = field(kw_only=True)
-    lag: str = field(default="0s", kw_only=True)
-    ttl: str | None = field(default=None, kw_only=True)
+    lag: str = field(default="0s", kw_only=True, metadata=DURATION)
+    ttl: str | None = field(default=None, kw_only=True, metadata=DURATION)
     timezone: str | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
         expect(self.rows, (Source, Transform), f"feature_view:{self.name}", "what it reads")
         expect(self.entity, Entity, f"feature_view:{self.name}", "the entity")
         expect(self.features, Mapping, f"feature_view:{self.name}", "features")
+        self._set("features", frozen_mapping(self.features))
         super().__post_init__()
 
     def __getitem__(self, feature: str) -> FeatureUse:
@@ -58,6 +63,15 @@ class FeatureView(Declaration):
     def names(self) -> tuple[str, ...]:
         return tuple(self.features)
 
+    @property
+    def is_continuous(self) -> bool:
+        """Every instant is a boundary: it has no online rows."""
+        return duration(self.every) == 0
+
+    def meaning(self) -> dict[str, Any]:
+        """The features' order counts: online rows and a model's columns are laid out in it."""
+        return super().meaning() | {"order": list(self.features)}
+
     def upstream(self) -> tuple[Declaration, ...]:
         return (self.rows, self.entity)
 
@@ -66,6 +80,7 @@ class FeatureView(Declaration):
         for what, text in (("every", self.every), ("lag", self.lag), ("ttl", self.ttl)):
             yield from self.duration_problem(what, text)
         yield from self._timezone_problems()
+        yield from self._window_problems("its values may be as old as", self.ttl)
         if not self.features:
             yield self.problem(
                 "features-missing", "it has no features", mend='add features={"name": count(over="30d")}'
@@ -74,16 +89,9 @@ class FeatureView(Declaration):
             yield from self._feature_problems(name, aggregate)
 
     def _timezone_problems(self) -> Iterator[Problem]:
-        if self.timezone is None:
-            return
-        try:
-            ZoneInfo(self.timezone)
-        except (KeyError, ValueError, OSError):
-            yield self.problem(
-                "timezone-unknown", f"the time zone is {self.timezone!r}", expected="a name such as Europe/Berlin"
-            )
-        every = _duration(self.every)
-        if every is not None and (every == 0 or every % DAY):
+        yield from self.timezone_problem(self.timezone)
+        every = duration(self.every)
+        if self.timezone is not None and every is not None and (every == 0 or every % DAY):
             yield self.problem(
                 "every-not-days", f"every is {self.every!r} in a named zone", expected="whole days, such as 1d"
             )
@@ -96,53 +104,65 @@ class FeatureView(Declaration):
                 expected='an aggregate such as count(over="30d")',
             )
             return
-        if not is_name(name):
-            yield self.problem(
-                "name-invalid", f"feature {name!r}", expected="lower-case letters, digits and _, a letter first"
-            )
+        place = aggregate.place
+        yield from self._name_problems(name, place)
         if aggregate.rows is not None:
+            shown = f"({aggregate.column!r}, ...)" if aggregate.column else "(...)"
             yield self.problem(
                 "feature-has-rows",
                 f"feature {name!r} names its rows",
                 expected="the view's own rows; only labels name theirs",
-                mend=f"write {aggregate.kind.value}({aggregate.column!r}, ...)"
-                if aggregate.column
-                else "leave the rows out",
+                mend=f"write {aggregate.kind.value}{shown}",
+                place=place,
             )
         if aggregate.over is not None and aggregate.ttl is not None:
-            yield self.problem("window-unclear", f"feature {name!r} has both over and ttl", expected="one of them")
-        if aggregate.q is not None and not 0 <= aggregate.q <= 1:
             yield self.problem(
-                "quantile-invalid", f"feature {name!r} asks for quantile {aggregate.q}", expected="0 to 1"
+                "window-unclear", f"feature {name!r} has both over and ttl", expected="one of them", place=place
             )
-        if aggregate.column is None and ALGEBRA[aggregate.kind].needs_column:
-            yield self.problem("column-missing", f"feature {name!r}: {aggregate.kind.value} names no column")
-        for what in ("over", "ttl"):
-            yield from self._window_problems(name, what, getattr(aggregate, what))
+        yield from aggregate_problems(self, f"feature {name!r}", aggregate)
+        for what, text in (("looks back over", aggregate.over), ("may be as old as", aggregate.ttl)):
+            yield from self.duration_problem(f"what feature {name!r} {what}", text, place)
+            yield from self._window_problems(f"feature {name!r} {what}", text, place)
 
-    def _window_problems(self, name: str, what: str, text: str | None) -> Iterator[Problem]:
-        if text is None:
-            return
-        yield from self.duration_problem(f"{what} of feature {name!r}", text)
-        window, every = _duration(text), _duration(self.every)
+    def _name_problems(self, name: Any, place: Place | None) -> Iterator[Problem]:
+        if not isinstance(name, str) or not is_name(name):
+            yield self.problem(
+                "name-invalid",
+                f"a feature is called {name!r}",
+                expected="lower-case letters, digits and _, a letter first",
+                place=place,
+            )
+        elif name in RESERVED:
+            yield self.problem(
+                "name-reserved",
+                f"a feature is called {name!r}, as a column of every training set is",
+                mend="rename the feature",
+                place=place,
+            )
+
+    def _window_problems(self, what: str, text: str | None, place: Place | None = None) -> Iterator[Problem]:
+        window, every = duration(text), duration(self.every)
         if window is None or every is None:
             return
         if window == 0:
-            yield self.problem("window-empty", f"feature {name!r} looks back over {text}", expected="a longer window")
+            yield self.problem("window-empty", f"{what} {text}", expected="a longer time", place=place)
         elif every and window % every:
             yield self.problem(
                 "window-not-multiple",
-                f"feature {name!r} looks back over {text}, no multiple of every={self.every!r}",
+                f"{what} {text}, no multiple of every={self.every!r}",
                 expected=f"a whole multiple of {self.every}",
                 mend=f"change the window, or let the view step by a divisor of {text}",
+                place=place,
             )
 
 
-def _duration(text: str | None) -> int | None:
-    try:
-        return None if text is None else parse_duration(text)
-    except (ValueError, TypeError):
-        return None
+def aggregate_problems(user: Declaration, what: str, aggregate: Aggregate) -> Iterator[Problem]:
+    """Mistakes of an aggregate, wherever it is used."""
+    q, place = aggregate.q, aggregate.place
+    if q is not None and not (isinstance(q, int | float) and 0 <= q <= 1):
+        yield user.problem("quantile-invalid", f"{what} asks for quantile {q!r}", expected="0 to 1", place=place)
+    if aggregate.column is None and ALGEBRA[aggregate.kind].needs_column:
+        yield user.problem("column-missing", f"{what}: {aggregate.kind.value} names no column", place=place)
 
 
 @dataclass(frozen=True, eq=False)
@@ -157,6 +177,10 @@ class FeatureUse:
         return self.features[0]
 
     def problems(self, user: Declaration) -> Iterator[Problem]:
+        if not self.features:
+            yield user.problem(
+                "features-missing", f"it selects nothing of {self.view.ref}", mend="name the features to use"
+            )
         for feature in self.features:
             if feature not in self.view.features:
                 yield user.problem(

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from types import NoneType
 from typing import Any, ClassVar
 
-from inseam.define.declaration import Declaration, expect, tuple_of
+from inseam.define.declaration import Declaration, expect, expect_choice, frozen_mapping, tuple_of
 from inseam.define.training_set import TrainingSet
 from inseam.ir.training import GateSpec, Task, TuneSpec
 from inseam.kernel.errors import Problem
@@ -99,6 +100,16 @@ class Model(Declaration):
     tune: Tune | None = None
     seed: int = 0
 
+    def __post_init__(self) -> None:
+        subject = f"model:{self.name}"
+        expect(self.training_set, TrainingSet, subject, "the training set")
+        expect(self.params, Mapping, subject, "params")
+        expect(self.tune, (Tune, NoneType), subject, "tune")
+        for gate in self.gates:
+            expect(gate, GateSpec, subject, "a gate")
+        self._set("params", frozen_mapping(self.params))
+        super().__post_init__()
+
     def __call__(self, *arguments: Any, **named: Any) -> Any:
         return self.function(*arguments, **named)
 
@@ -108,10 +119,43 @@ class Model(Declaration):
     def problems(self) -> Iterator[Problem]:
         yield from super().problems()
         known = {name for names in METRICS.values() for name in names}
-        asked = [self.metric, *(gate.options.get("metric") for gate in self.gates)]
-        for metric in asked:
-            if metric is not None and metric not in known:
-                yield self.problem("metric-unknown", f"the metric is {metric!r}", mend=did_you_mean(metric, known))
+        for metric in self.metrics:
+            if metric not in known:
+                yield self.problem(
+                    "metric-unknown",
+                    f"the metric is {metric!r}",
+                    expected="a metric that is known",
+                    mend=did_you_mean(str(metric), known),
+                )
+        yield from self.signature_problem(self.function, 2, "(data, params)")
+        if self.tune is not None:
+            yield from self._tune_problems(self.tune)
+
+    @property
+    def metrics(self) -> tuple[Any, ...]:
+        """The metric that judges it and those that its gates name, each once."""
+        named = (gate.options.get("metric") for gate in self.gates)
+        return tuple(dict.fromkeys((self.metric, *(metric for metric in named if metric is not None))))
+
+    def _tune_problems(self, tune: Tune) -> Iterator[Problem]:
+        if not tune.space or tune.trials < 1:
+            yield self.problem(
+                "tune-invalid",
+                f"it tunes {len(tune.space)} parameters in {tune.trials} trials",
+                expected="at least one of each",
+            )
+        for name, given in tune.space.items():
+            if not isinstance(given, tuple) or not given or given[0] not in ("float", "int", "choice"):
+                found, expected = repr(given), "number(...), integer(...) or choice(...)"
+            elif given[0] == "choice":
+                if len(given) > 1:
+                    continue
+                found, expected = "no choice at all", "one value or more"
+            elif given[1] < given[2] and (given[1] > 0 or not given[3]):
+                continue
+            else:
+                found, expected = f"{given[1]} to {given[2]}", "the lower end first, above 0 where log=True"
+            yield self.problem("tune-invalid", f"parameter {name!r} is tuned over {found}", expected=expected)
 
 
 def model(
@@ -133,6 +177,9 @@ def model(
     multiclass, a number regression.
     """
     expect(training_set, TrainingSet, f"model:{name}", "the training set")
+    if task is not None:
+        expect_choice(task, tuple(t.value for t in Task), f"model:{name}", "the task")
+    expect(params, (Mapping, NoneType), f"model:{name}", "params")
 
     def declare(function: Callable[..., Any]) -> Model:
         return Model(

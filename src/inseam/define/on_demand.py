@@ -6,13 +6,15 @@ import inspect
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from typing import Any, ClassVar, get_type_hints
+from types import NoneType, UnionType
+from typing import Any, ClassVar, Union, get_args, get_origin, get_type_hints
 
 from inseam.define.declaration import Declaration, expect
-from inseam.define.feature_view import FeatureView
+from inseam.define.feature_view import RESERVED, FeatureView
 from inseam.ir.windows import EVENT_TIME
 from inseam.kernel.errors import Problem
 from inseam.kernel.frozen import METADATA, canonical
+from inseam.kernel.names import nearest
 from inseam.kernel.types import DataType
 
 _TYPES: dict[Any, DataType] = {
@@ -79,21 +81,41 @@ class OnDemand(Declaration):
 
     def problems(self) -> Iterator[Problem]:
         yield from super().problems()
-        for name, parameter in inspect.signature(self.function).parameters.items():
-            if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD, parameter.POSITIONAL_ONLY):
-                yield self.problem("parameter-invalid", f"parameter {parameter}", expected="named parameters only")
-            elif name not in self.offered and name != EVENT_TIME and self.hints.get(name) not in _TYPES:
-                yield self.problem(
-                    "annotation-missing",
-                    f"the request's input {name!r} has type {self.hints.get(name, 'unstated')}",
-                    expected="one of bool, int, float, str, datetime, date",
-                    mend=f"write {name}: float, or name a view that has a feature {name!r}",
-                )
+        if self.name in RESERVED:
+            yield self.problem(
+                "name-reserved",
+                f"it is called {self.name!r}, as a column of every training set is",
+                mend="rename it, or give name=...",
+            )
+        for parameter in inspect.signature(self.function).parameters.values():
+            if parameter.name != EVENT_TIME:
+                yield from self._parameter_problems(parameter)
         if self.hints.get("return") not in _TYPES:
             yield self.problem(
                 "annotation-missing",
-                f"the function returns {self.hints.get('return', 'an unstated type')}",
+                f"the function returns {_shown(self.hints.get('return', 'an unstated type'))}",
                 expected="one of bool, int, float, str, datetime, date",
+                mend="annotate it: def ...(...) -> float",
+            )
+
+    def _parameter_problems(self, parameter: inspect.Parameter) -> Iterator[Problem]:
+        name = parameter.name
+        if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD, parameter.POSITIONAL_ONLY):
+            yield self.problem("parameter-invalid", f"parameter {parameter}", expected="named parameters only")
+        elif self.offered.count(name) > 1:
+            yield self.problem(
+                "feature-duplicate",
+                f"parameter {name!r} is a feature of several of its views",
+                expected="one view that offers it",
+            )
+        elif name not in self.offered and self.hints.get(name) not in _TYPES:
+            near = nearest(name, self.offered)
+            yield self.problem(
+                "annotation-missing",
+                f"{name!r} is no feature of its views, and as an input of the request its type is "
+                f"{_shown(self.hints.get(name, 'unstated'))}",
+                expected="a feature, or an input of type bool, int, float, str, datetime or date",
+                mend=f"write {near!r}, or {name}: float" if near is not None else f"write {name}: float",
             )
 
 
@@ -123,7 +145,20 @@ def on_demand(
 
 
 def _hints(function: Callable[..., Any]) -> dict[str, Any]:
+    """The annotations by parameter; ``float | None`` counts as float, for every value may be NULL."""
     try:
-        return dict(get_type_hints(function))
+        hints = get_type_hints(function)
     except (NameError, TypeError):
         return dict(getattr(function, "__annotations__", {}))
+    return {name: _without_none(hint) for name, hint in hints.items()}
+
+
+def _without_none(hint: Any) -> Any:
+    if get_origin(hint) not in (Union, UnionType):
+        return hint
+    rest = [part for part in get_args(hint) if part is not NoneType]
+    return rest[0] if len(rest) == 1 else hint
+
+
+def _shown(hint: Any) -> str:
+    return hint.__name__ if inspect.isclass(hint) else str(hint)

@@ -7,8 +7,10 @@ import pkgutil
 import sys
 import traceback
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import TypeVar
 
 from inseam.define.declaration import Declaration, collecting
@@ -19,8 +21,8 @@ from inseam.define.model import Model
 from inseam.define.on_demand import OnDemand
 from inseam.define.source import Source, Transform
 from inseam.define.training_set import TrainingSet
-from inseam.kernel.errors import DefinitionError, NotFoundError, Place
-from inseam.kernel.names import did_you_mean
+from inseam.kernel.errors import DefinitionError, NotFoundError, Place, Problem
+from inseam.kernel.names import did_you_mean, nearest
 
 KINDS: tuple[type[Declaration], ...] = (
     Entity,
@@ -75,55 +77,102 @@ class Project:
 def load(name: str, package: str, root: Path) -> Project:
     """Import a package of definitions (all of its modules) from ``root`` and collect what it declares.
 
-    An exception of the user's code becomes a `DefinitionError` that names its file and line.
+    `DefinitionError` when that fails, with the file and line of the user's code, and beside it every mistake in what
+    could be collected.
     """
-    with _importable(root), collecting() as declarations:
+    root = root.resolve()
+    with _importing(root), collecting() as declarations:
         _forget(package)
-        try:
-            top = importlib.import_module(package)
-            for info in pkgutil.walk_packages(getattr(top, "__path__", []), f"{package}."):
-                importlib.import_module(info.name)
-        except DefinitionError:
-            raise
-        except Exception as error:
-            raise DefinitionError(
-                f"package {package}",
-                f"importing it failed: {type(error).__name__}: {error}",
-                mend="mend the module, or set `definitions` in inseam.toml to the package that declares things",
-                place=_place_of(error, root),
-            ) from error
+        failures = list(_import_all(package, root))
+    if failures:
+        mistakes = [problem for item in declarations for problem in item.problems()]
+        # A module that others import fails once for each of them.
+        raise DefinitionError.of({(p.found, p.place): p for p in (*mistakes, *reversed(failures))}.values())
     return Project.of(name, declarations)
 
 
-def _importable(root: Path) -> _OnPath:
-    return _OnPath(str(root))
+def _import_all(package: str, root: Path) -> Iterator[Problem]:
+    top = _import(package)
+    if isinstance(top, BaseException):
+        yield from _failures(package, top, root)
+        return
+    for info in pkgutil.walk_packages(getattr(top, "__path__", []), f"{package}.", onerror=lambda _: None):
+        if not info.name.endswith(".__main__"):
+            module = _import(info.name)
+            if isinstance(module, BaseException):
+                yield from _failures(info.name, module, root)
 
 
-class _OnPath:
-    """The project's root stays on the path: functions are imported again when steps run."""
+def _import(name: str) -> ModuleType | BaseException:
+    """The module, or what its code raised."""
+    try:
+        return importlib.import_module(name)
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - a user's module may raise anything
+        return error
 
-    def __init__(self, root: str) -> None:
-        self.root = root
 
-    def __enter__(self) -> None:
-        if self.root not in sys.path:
-            sys.path.insert(0, self.root)
-        importlib.invalidate_caches()
+def _failures(name: str, error: BaseException, root: Path) -> Iterator[Problem]:
+    if isinstance(error, DefinitionError):
+        yield from error.problems
+        return
+    yield Problem(
+        DefinitionError.code,
+        f"module {name}",
+        f"importing it failed: {type(error).__name__}: {error}",
+        mend=_mend(error) or "mend the module, or set `definitions` in inseam.toml to the package that declares things",
+        place=_place_of(error, root),
+    )
 
-    def __exit__(self, *_: object) -> None: ...
+
+def _mend(error: BaseException) -> str:
+    """The nearest name to one that Python did not know."""
+    if isinstance(error, NameError) and error.__traceback__ is not None:
+        *_, (frame, _line) = traceback.walk_tb(error.__traceback__)
+        near = nearest(str(error.name), {**frame.f_globals, **frame.f_locals})
+    elif isinstance(error, AttributeError) and error.name is not None:
+        near = nearest(error.name, dir(error.obj))
+    elif isinstance(error, ModuleNotFoundError):
+        return "" if error.name is None else f"install or correct {error.name!r}, or set `definitions` in inseam.toml"
+    elif isinstance(error, ImportError) and error.name in sys.modules:
+        missing = str(error).partition("cannot import name '")[2].partition("'")[0]
+        near = nearest(missing, dir(sys.modules[error.name]))
+    else:
+        near = None
+    return f"did you mean {near!r}?" if near is not None else ""
+
+
+@contextmanager
+def _importing(root: Path) -> Iterator[None]:
+    """The project's root stays first on the path: functions are imported again when steps run.
+
+    Bytecode is not written: it is dated by whole seconds, and would hide an edit made within the second.
+    """
+    path = str(root)
+    if path in sys.path:
+        sys.path.remove(path)
+    sys.path.insert(0, path)
+    importlib.invalidate_caches()
+    before, sys.dont_write_bytecode = sys.dont_write_bytecode, True
+    try:
+        yield
+    finally:
+        sys.dont_write_bytecode = before
 
 
 def _forget(package: str) -> None:
-    """Drop the package's modules so that each loading collects its declarations anew."""
-    for name in [n for n in sys.modules if n == package or n.startswith(f"{package}.")]:
+    """Drop the modules of the package, and of the one that holds it, so that each loading reads all of it anew."""
+    top = package.partition(".")[0]
+    if top == __name__.partition(".")[0]:
+        top = package
+    for name in [n for n in sys.modules if n == top or n.startswith(f"{top}.")]:
         del sys.modules[name]
 
 
-def _place_of(error: Exception, root: Path) -> Place | None:
+def _place_of(error: BaseException, root: Path) -> Place | None:
+    """The innermost line of the project itself."""
     if isinstance(error, SyntaxError) and error.filename:
         return Place(error.filename, error.lineno or 0)
-    frames: Iterator[traceback.FrameSummary] = iter(reversed(traceback.extract_tb(error.__traceback__)))
-    for frame in frames:
-        if frame.filename.startswith(str(root)):
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        if Path(frame.filename).is_relative_to(root) and "site-packages" not in frame.filename:
             return Place(frame.filename, frame.lineno or 0)
     return None

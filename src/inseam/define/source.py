@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
-from zoneinfo import ZoneInfo
 
 from inseam.define.check import checks_of
-from inseam.define.declaration import Declaration, expect, tuple_of
+from inseam.define.declaration import Declaration, expect, frozen_mapping, tuple_of
 from inseam.ir.checks import CheckSpec
 from inseam.kernel.errors import Problem
 from inseam.kernel.frozen import METADATA
+from inseam.kernel.names import did_you_mean
 from inseam.kernel.types import DataType
 
 
@@ -45,6 +45,11 @@ class Source(Declaration):
     checks: tuple[CheckSpec, ...] | list[Any] = field(default=(), kw_only=True)
 
     def __post_init__(self) -> None:
+        if self.schema is not None:
+            expect(self.schema, Mapping, f"source:{self.name}", "the schema")
+            self._set("schema", frozen_mapping(self.schema))
+        expect(self.rename, Mapping, f"source:{self.name}", "rename")
+        self._set("rename", frozen_mapping(self.rename))
         self._set("key", tuple_of(self.key))
         self._set("timestamp_formats", tuple_of(self.timestamp_formats))
         self._set("checks", checks_of(self.checks))
@@ -66,12 +71,10 @@ class Source(Declaration):
             yield self.problem(
                 "choice-invalid", f"ambiguous is {self.ambiguous!r}", expected="quarantine, earliest, latest"
             )
-        try:
-            ZoneInfo(self.timezone)
-        except (KeyError, ValueError, OSError):
-            yield self.problem(
-                "timezone-unknown", f"the time zone is {self.timezone!r}", expected="a name such as Europe/Berlin"
-            )
+        yield from self.timezone_problem(self.timezone)
+        renamed = list(self.rename.values())
+        for column in sorted({c for c in renamed if renamed.count(c) > 1}):
+            yield self.problem("name-duplicate", f"rename makes two columns {column!r}", mend="rename one otherwise")
         if self.schema is not None:
             yield from self._schema_problems(self.schema)
 
@@ -84,8 +87,17 @@ class Source(Declaration):
             yield self.problem(
                 "column-unknown",
                 f"the timestamp {self.timestamp!r} is not in the schema",
-                expected=f"one of {', '.join(schema)}",
+                expected=f"a column of {self.ref}",
+                mend=did_you_mean(self.timestamp, schema),
             )
+        for column, renamed in self.rename.items():
+            if renamed not in schema:
+                yield self.problem(
+                    "column-unknown",
+                    f"{column!r} is renamed to {renamed!r}, which is not in the schema",
+                    expected=f"a column of {self.ref}",
+                    mend=did_you_mean(renamed, schema),
+                )
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,6 +135,8 @@ class Transform(Declaration):
             yield self.problem(
                 "transform-unclear", "it has neither sql nor a function, or both", expected="one of them"
             )
+        if self.function is not None:
+            yield from self.signature_problem(self.function, 1, "one Ibis table")
 
 
 def transform(

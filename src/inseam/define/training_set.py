@@ -4,112 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import ClassVar
 
-from inseam.define.aggregate import Aggregate, Comparison
 from inseam.define.declaration import Declaration, expect, tuple_of
 from inseam.define.entity import Entity
-from inseam.define.feature_view import FeatureUse, FeatureView
+from inseam.define.feature_view import RESERVED, FeatureUse, FeatureView
+from inseam.define.label import Label, Split
 from inseam.define.on_demand import OnDemand
 from inseam.define.source import Rows
-from inseam.kernel.clock import parse_duration, parse_instant
+from inseam.define.spine import Snapshots, SpineDeclaration, SpineRows, SpineTable, rows, snapshots, table
+from inseam.ir.windows import EVENT_TIME
+from inseam.kernel.clock import parse_duration
 from inseam.kernel.errors import Problem
+from inseam.kernel.names import did_you_mean, nearest
 
-
-@dataclass(frozen=True, eq=False)
-class Snapshots:
-    """Each entity at each whole multiple of ``every`` at which it was active. Made by `snapshots`."""
-
-    entity: Entity
-    every: str
-    active: str | None = None
-    rows: Rows | None = None
-    start: str | None = None
-    end: str | None = None
-    timezone: str | None = None
-
-
-@dataclass(frozen=True, eq=False)
-class SpineRows:
-    """The rows of a source, each at its own instant. Made by `rows`."""
-
-    rows: Rows
-    entities: tuple[Entity, ...]
-    columns: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, eq=False)
-class SpineTable:
-    """A file of rows that the user brings. Made by `table`."""
-
-    path: str
-    entities: tuple[Entity, ...]
-    timestamp: str
-    columns: tuple[str, ...] = ()
-
-
-SpineDeclaration = Snapshots | SpineRows | SpineTable
-
-
-def snapshots(
-    entity: Entity,
-    *,
-    every: str,
-    active: str | None = None,
-    rows: Rows | None = None,
-    start: str | None = None,
-    end: str | None = None,
-    timezone: str | None = None,
-) -> Snapshots:
-    """A grid: each entity that had a row within ``active`` before the instant, at each whole multiple of ``every``.
-
-    ``rows`` says whose rows count as activity; left out: those of the label, or of the first view. ``start`` and
-    ``end`` are ISO instants.
-    """
-    return Snapshots(entity, every, active, rows, start, end, timezone)
-
-
-def rows(source: Rows, *entities: Entity, columns: tuple[str, ...] | list[str] | str = ()) -> SpineRows:
-    """Each row of a source at its own instant; ``columns`` are carried along, as the request will bring them."""
-    return SpineRows(source, entities, tuple_of(columns))
-
-
-def table(path: str, *entities: Entity, timestamp: str, columns: tuple[str, ...] | list[str] | str = ()) -> SpineTable:
-    """Each row of a Parquet or CSV file, with its keys and its instant; ``columns`` are carried along."""
-    return SpineTable(path, entities, timestamp, tuple_of(columns))
-
-
-@dataclass(frozen=True, eq=False)
-class Label:
-    """What is to be predicted: an aggregate over ``[t, t + ahead)``, or a ``column`` that the spine carries.
-
-    >>> orders = Source("orders", "orders.csv", timestamp="ordered_at")
-    >>> from inseam.define.aggregate import count
-    >>> Label(count(orders) == 0, ahead="60d").comparison.compare
-    '=='
-    """
-
-    value: Aggregate | Comparison | None = None
-    ahead: str | None = field(default=None, kw_only=True)
-    column: str | None = field(default=None, kw_only=True)
-
-    @property
-    def aggregate(self) -> Aggregate | None:
-        return self.value.aggregate if isinstance(self.value, Comparison) else self.value
-
-    @property
-    def comparison(self) -> Comparison | None:
-        return self.value if isinstance(self.value, Comparison) else None
-
-
-@dataclass(frozen=True, eq=False)
-class Split:
-    """Where the test rows begin: at an ISO instant, a duration before the end, or a share of the span of instants."""
-
-    at: str | None = None
-    test: str | None = None
-    fraction: float = 0.2
-
+__all__ = [
+    "Label",
+    "Snapshots",
+    "SpineRows",
+    "SpineTable",
+    "Split",
+    "TrainingSet",
+    "microseconds",
+    "rows",
+    "snapshots",
+    "table",
+]
 
 FeatureSet = FeatureView | FeatureUse | OnDemand
 
@@ -130,6 +50,7 @@ class TrainingSet(Declaration):
         self._set("features", tuple_of(self.features))
         expect(self.spine, (Snapshots, SpineRows, SpineTable), subject, "the spine")
         expect(self.label, Label, subject, "the label")
+        expect(self.split, Split, subject, "the split")
         for feature in self.features:
             expect(feature, (FeatureView, FeatureUse, OnDemand, str), subject, "a feature")
         super().__post_init__()
@@ -171,11 +92,12 @@ class TrainingSet(Declaration):
 
     @property
     def carried(self) -> tuple[str, ...]:
-        return self.spine.columns if isinstance(self.spine, SpineRows | SpineTable) else ()
+        """Columns of the spine that come along, as the request will bring them."""
+        return self.spine.columns
 
     @property
     def entities(self) -> tuple[Entity, ...]:
-        return (self.spine.entity,) if isinstance(self.spine, Snapshots) else self.spine.entities
+        return self.spine.entities
 
     @property
     def keys(self) -> tuple[str, ...]:
@@ -207,43 +129,72 @@ class TrainingSet(Declaration):
     def problems(self) -> Iterator[Problem]:
         yield from super().problems()
         yield from self._feature_problems()
-        yield from self._spine_problems()
-        yield from self._label_problems()
-        if not 0 < self.split.fraction < 1:
+        yield from self._column_clashes()
+        yield from self._carried_problems()
+        yield from self._key_problems()
+        yield from self.spine.problems(self)
+        if isinstance(self.spine, Snapshots) and self.activity is None:
             yield self.problem(
-                "split-invalid", f"the test fraction is {self.split.fraction}", expected="between 0 and 1"
+                "rows-missing", "nothing says whose rows make an entity active", mend="add rows=... to snapshots"
             )
-        yield from self.duration_problem("the split's test", self.split.test)
-        yield from self._instant_problems("the split's at", self.split.at)
+        yield from self.label.problems(self)
+        yield from self.split.problems(self)
 
     def _feature_problems(self) -> Iterator[Problem]:
         if not self.features:
             yield self.problem("features-missing", "it has no features", mend="add features=[...]")
-        owners: dict[str, str] = {}
         for use in self.uses:
             yield from use.problems(self)
-            for name in use.features:
-                if name in owners and owners[name] != use.view.name:
-                    yield self.problem(
-                        "feature-duplicate",
-                        f"{owners[name]} and {use.view.name} both bring a feature {name!r}",
-                        mend="rename one, or select the features to use",
-                    )
-                owners[name] = use.view.name
+        for feature in self.features:
+            if isinstance(feature, str) and feature == self.label.column:
+                yield self.problem(
+                    "label-leaks", f"the label {feature!r} is also a feature", mend="take it out of the features"
+                )
+            elif isinstance(feature, str) and feature not in self.carried:
+                yield self.problem(
+                    "feature-unknown",
+                    f"it uses the column {feature!r}",
+                    expected="a column that the spine carries",
+                    mend=did_you_mean(feature, self.carried) if self.carried else "carry it: columns=[...]",
+                )
+
+    def _column_clashes(self) -> Iterator[Problem]:
+        """Everything that becomes a column of the training set needs a name of its own."""
+        owners: dict[str, str] = dict.fromkeys(self.keys, "the key") | {EVENT_TIME: "every training set"}
+        columns = [(name, str(use.view.ref)) for use in self.uses for name in dict.fromkeys(use.features)]
+        columns += [(item.name, str(item.ref)) for item in self.on_demand]
+        columns += [(name, "the spine") for name in dict.fromkeys(self.carried) if name != self.label.column]
+        for name, owner in columns:
+            if name in owners or name in RESERVED:
+                yield self.problem(
+                    "feature-duplicate",
+                    f"{owners.get(name, 'every training set')} and {owner} both bring a column {name!r}",
+                    mend="rename one, or select the features to use",
+                )
+            owners.setdefault(name, owner)
+
+    def _carried_problems(self) -> Iterator[Problem]:
+        if self.label.column is not None and self.label.column not in self.carried:
+            yield self.problem(
+                "column-unknown",
+                f"the label is column {self.label.column!r}",
+                expected="a column that the spine carries",
+                mend=did_you_mean(self.label.column, self.carried) if self.carried else "carry it: columns=[...]",
+            )
         for item in self.on_demand:
             for name in item.inputs:
                 if name not in self.carried:
+                    near = nearest(name, item.offered)
                     yield self.problem(
                         "input-missing",
                         f"{item.ref} needs {name!r}, which the spine does not carry",
-                        expected=f"a spine with columns={name!r}",
-                        mend=f'use rows(source, entity, columns=["{name}"]), or let a view compute it',
+                        expected=f"a spine with columns={name!r}, or a feature of that name",
+                        mend=f"did you mean {near!r}?"
+                        if near is not None
+                        else f'use rows(source, entity, columns=["{name}"]), or let a view compute it',
                     )
-        for feature in self.features:
-            if isinstance(feature, str) and feature not in self.carried:
-                yield self.problem(
-                    "feature-unknown", f"it uses the column {feature!r}", expected="a column that the spine carries"
-                )
+
+    def _key_problems(self) -> Iterator[Problem]:
         for use in self.uses:
             missing = [key for key in use.view.entity.keys if key not in self.keys]
             if missing:
@@ -252,66 +203,6 @@ class TrainingSet(Declaration):
                     f"the spine has no {', '.join(missing)}, the key of {use.view.ref}",
                     expected=f"a spine with the entity {use.view.entity.name!r}",
                 )
-
-    def _spine_problems(self) -> Iterator[Problem]:
-        if isinstance(self.spine, Snapshots):
-            yield from self.duration_problem("the spine's every", self.spine.every)
-            yield from self.duration_problem("the spine's active", self.spine.active)
-            yield from self._instant_problems("the spine's start", self.spine.start)
-            yield from self._instant_problems("the spine's end", self.spine.end)
-            if self.spine.every in ("0s", "0d"):
-                yield self.problem("every-zero", "snapshots every 0s", expected="a step such as 1d or 7d")
-            if self.activity is None:
-                yield self.problem(
-                    "rows-missing", "nothing says whose rows make an entity active", mend="add rows=... to snapshots"
-                )
-        elif not self.spine.entities:
-            yield self.problem(
-                "key-missing", "the spine names no entity", mend="add the entity: rows(orders, customer)"
-            )
-
-    def _label_problems(self) -> Iterator[Problem]:
-        label, aggregate = self.label, self.label.aggregate
-        if (aggregate is None) == (label.column is None):
-            yield self.problem(
-                "label-unclear", "the label is neither an aggregate nor a column, or both", expected="one of them"
-            )
-            return
-        if label.column is not None and label.column not in self.carried:
-            yield self.problem(
-                "column-unknown", f"the label is column {label.column!r}", expected="a column that the spine carries"
-            )
-        if aggregate is None:
-            return
-        if aggregate.over is not None or aggregate.ttl is not None:
-            yield self.problem(
-                "label-looks-backwards",
-                f"the label is {aggregate}",
-                expected="an aggregate over the time ahead",
-                mend='leave over and ttl out and write Label(..., ahead="60d")',
-            )
-        if aggregate.rows is None:
-            yield self.problem(
-                "rows-missing",
-                f"the label {aggregate} names no rows",
-                mend=f"write {aggregate.kind.value}(..., orders)",
-            )
-        if label.ahead is None:
-            yield self.problem("ahead-missing", "the label does not say how far ahead it looks", mend='add ahead="60d"')
-        else:
-            yield from self.duration_problem("the label's ahead", label.ahead)
-            if label.ahead in ("0s", "0d"):
-                yield self.problem("window-empty", "the label looks ahead over no time", expected="a longer window")
-
-    def _instant_problems(self, what: str, text: Any) -> Iterator[Problem]:
-        if text is None:
-            return
-        try:
-            parse_instant(text)
-        except (ValueError, TypeError):
-            yield self.problem(
-                "instant-invalid", f"{what} is {text!r}", expected="an ISO 8601 instant such as 2024-06-01"
-            )
 
 
 def microseconds(text: str | None) -> int | None:

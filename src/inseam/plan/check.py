@@ -2,41 +2,39 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterator
 
 from inseam.define.aggregate import Aggregate
 from inseam.define.declaration import Declaration
 from inseam.define.endpoint import Endpoint
-from inseam.define.entity import Entity
 from inseam.define.feature_view import FeatureView
-from inseam.define.model import METRICS, Model
+from inseam.define.model import Model
 from inseam.define.on_demand import OnDemand
 from inseam.define.project import Project
-from inseam.define.source import Rows, Source
+from inseam.define.source import Rows, Source, Transform
 from inseam.define.training_set import SpineRows, TrainingSet
-from inseam.ir.aggregates import ALGEBRA, result_type
+from inseam.ir.aggregates import ALGEBRA
 from inseam.ir.checks import CheckKind
-from inseam.kernel.errors import DefinitionError, Problem
+from inseam.kernel.errors import DefinitionError, Place, Problem
 from inseam.kernel.names import did_you_mean
 from inseam.kernel.types import DataType, Schema
-from inseam.plan.expressions import columns_of
-from inseam.plan.lower import task_of
+from inseam.plan.check_keys import key_clashes
+from inseam.plan.check_models import endpoint_problems, model_problems
+from inseam.plan.expressions import clashes, columns_of, unstable_part
+from inseam.plan.lower import value_type
 from inseam.plan.schemas import Schemas, declared_schema
 
 
 def check(project: Project, schemas: Schemas) -> list[Problem]:
     """All problems, in the order of declaration. What depends on an unknown schema is checked once it is known."""
-    found = [problem for item in project.declarations for problem in item.problems()]
-    found += _duplicates(project)
-    found += schemas.mistakes
-    # Columns are looked at only where the shape is right: one mistake should not be reported as ten.
-    broken = {problem.subject for problem in found}
+    found = list(schemas.mistakes)
     for item in project.declarations:
-        if str(item.ref) not in broken:
-            found += _column_problems(item, schemas)
-    found += _key_clashes(project, schemas)
-    return found
+        found += item.problems()
+        found += _column_problems(item, schemas)
+    found += _duplicates(project)
+    found += key_clashes(project, schemas)
+    order = {str(item.ref): place for place, item in reversed(list(enumerate(project.declarations)))}
+    return sorted(dict.fromkeys(found), key=lambda problem: order.get(problem.subject, -1))
 
 
 def require(project: Project, schemas: Schemas) -> None:
@@ -59,6 +57,8 @@ def _duplicates(project: Project) -> Iterator[Problem]:
 def _column_problems(item: Declaration, schemas: Schemas) -> Iterator[Problem]:
     if isinstance(item, Source):
         yield from _source_problems(item, schemas)
+    elif isinstance(item, Transform):
+        yield from _timestamp_problems(item, schemas.of(item))
     elif isinstance(item, FeatureView):
         yield from _view_problems(item, schemas)
     elif isinstance(item, OnDemand):
@@ -66,34 +66,53 @@ def _column_problems(item: Declaration, schemas: Schemas) -> Iterator[Problem]:
     elif isinstance(item, TrainingSet):
         yield from _training_set_problems(item, schemas)
     elif isinstance(item, Model):
-        yield from _model_problems(item, schemas)
+        yield from model_problems(item, schemas)
     elif isinstance(item, Endpoint):
-        yield from _endpoint_problems(item)
+        yield from endpoint_problems(item, schemas)
 
 
-def _missing(item: Declaration, what: str, column: str, rows: Rows, schema: Schema) -> Iterator[Problem]:
+def _missing(
+    item: Declaration, what: str, column: str, rows: Rows, schema: Schema, place: Place | None = None
+) -> Iterator[Problem]:
     if column not in schema:
         yield item.problem(
             "column-unknown",
             f"{what} reads column {column!r}",
             expected=f"a column of {rows.ref}",
-            mend=did_you_mean(column, schema.names),
+            mend=did_you_mean(str(column), schema.names),
+            place=place,
         )
 
 
 def _expression_problems(
-    item: Declaration, what: str, expression: str, rows: Rows, schema: Schema | None
+    item: Declaration, what: str, expression: str, rows: Rows, schema: Schema | None, place: Place | None = None
 ) -> Iterator[Problem]:
     try:
         columns = columns_of(expression)
     except ValueError as error:
         yield item.problem(
-            "expression-invalid", f"{what}: {expression!r}: {error}", expected="a SQL expression over one row"
+            "expression-invalid",
+            f"{what} is {expression!r}: {error}",
+            expected="a SQL expression over one row",
+            place=place,
         )
         return
+    if schema is None:
+        return
     for column in columns:
-        if schema is not None:
-            yield from _missing(item, f"{what} ({expression})", column, rows, schema)
+        yield from _missing(item, f"{what} ({expression})", column, rows, schema, place)
+    for clash in clashes(expression, schema):
+        yield item.problem("type-clash", f"{what}: {clash}", expected="true or false of like types", place=place)
+
+
+def _timestamp_problems(rows: Rows, schema: Schema | None) -> Iterator[Problem]:
+    if schema is None or not rows.timestamp:
+        return
+    type_ = schema.type_of(rows.timestamp)
+    if type_ is None:
+        yield from _missing(rows, "timestamp", rows.timestamp, rows, schema)
+    elif type_ is not DataType.TIMESTAMP:
+        yield rows.problem("type-clash", f"the timestamp {rows.timestamp!r} is a {type_.value}", expected="a timestamp")
 
 
 def _source_problems(source: Source, schemas: Schemas) -> Iterator[Problem]:
@@ -103,20 +122,20 @@ def _source_problems(source: Source, schemas: Schemas) -> Iterator[Problem]:
             yield from _expression_problems(source, f"check {check_.name!r}", check_.expression, source, schema)
     if schema is None:
         return
-    yield from _missing(source, "timestamp", source.timestamp, source, schema)
+    declared = declared_schema(source)
+    # The declaration itself has reported a timestamp that its own schema lacks.
+    if declared is None or source.timestamp in declared:
+        yield from _timestamp_problems(source, schema)
     for column in source.key:
         yield from _missing(source, "key", column, source, schema)
     for check_ in source.checks:
         for column in check_.columns:
             yield from _missing(source, f"check {check_.name!r}", column, source, schema)
-    declared = declared_schema(source)
-    if declared is not None and declared != schema:
-        changed = sorted(
-            f.name for f in {*declared.fields, *schema.fields} if declared.type_of(f.name) != schema.type_of(f.name)
-        )
+    changed = {f.name for f in {*declared.fields} ^ {*schema.fields}} if declared is not None else ()
+    if changed:
         yield source.problem(
             "schema-changed",
-            f"the declared schema differs from the one that its table is held to, in {', '.join(changed) or 'order'}",
+            f"the declared schema differs from the one that its table is held to, in {', '.join(sorted(changed))}",
             expected="the schema of the first load",
             mend=f"declare a new source, or drop the table with `inseam drop source {source.name} --destroy`",
         )
@@ -125,11 +144,22 @@ def _source_problems(source: Source, schemas: Schemas) -> Iterator[Problem]:
 def _aggregate_problems(
     item: Declaration, what: str, aggregate: Aggregate, rows: Rows, schema: Schema | None
 ) -> Iterator[Problem]:
+    place = aggregate.place
     if aggregate.where is not None:
-        yield from _expression_problems(item, f"the filter of {what}", aggregate.where, rows, schema)
+        found = list(_expression_problems(item, f"the filter of {what}", aggregate.where, rows, schema, place))
+        yield from found
+        unstable = None if found else unstable_part(aggregate.where)
+        if unstable is not None:
+            yield item.problem(
+                "expression-unstable",
+                f"the filter of {what} asks for {unstable}, which differs from run to run",
+                expected="an expression of the row alone",
+                mend="use a window to look at recent rows",
+                place=place,
+            )
     if schema is None or aggregate.column is None:
         return
-    yield from _missing(item, what, aggregate.column, rows, schema)
+    yield from _missing(item, what, aggregate.column, rows, schema, place)
     type_ = schema.type_of(aggregate.column)
     accepted = ALGEBRA[aggregate.kind].accepts
     if type_ is not None and type_ not in accepted:
@@ -137,13 +167,15 @@ def _aggregate_problems(
             "type-clash",
             f"{what} is the {aggregate.kind.value} of {aggregate.column!r}, a {type_.value}",
             expected=f"a column of type {', '.join(t.value for t in accepted)}",
+            place=place,
         )
 
 
 def _view_problems(view: FeatureView, schemas: Schemas) -> Iterator[Problem]:
     schema = schemas.of(view.rows)
     for name, aggregate in view.features.items():
-        yield from _aggregate_problems(view, f"feature {name!r}", aggregate, view.rows, schema)
+        if isinstance(aggregate, Aggregate):
+            yield from _aggregate_problems(view, f"feature {name!r}", aggregate, view.rows, schema)
         if name in view.entity.keys:
             yield view.problem(
                 "name-duplicate", f"feature {name!r} has the name of a key column", mend="rename the feature"
@@ -151,30 +183,14 @@ def _view_problems(view: FeatureView, schemas: Schemas) -> Iterator[Problem]:
     if schema is not None:
         for key in view.entity.keys:
             yield from _missing(view, f"the key of {view.entity.ref}", key, view.rows, schema)
-        if view.rows.timestamp in schema and schema.type_of(view.rows.timestamp) is not DataType.TIMESTAMP:
-            yield view.problem(
-                "type-clash",
-                f"the timestamp {view.rows.timestamp!r} is a {schema.type_of(view.rows.timestamp)}",
-                expected="a timestamp",
-            )
 
 
 def _on_demand_problems(item: OnDemand, schemas: Schemas) -> Iterator[Problem]:
     """An annotation that contradicts the feature's type: numbers pass as each other, strings do not."""
     for view in item.views:
-        if not isinstance(view, FeatureView):
-            continue
-        schema = schemas.of(view.rows)
         for name in item.parameters:
-            hint = item.declared_type(name)
-            aggregate = view.features.get(name)
-            if hint is None or aggregate is None or schema is None:
-                continue
-            column = schema.type_of(aggregate.column) if aggregate.column is not None else None
-            if aggregate.column is not None and column is None:
-                continue
-            actual = result_type(aggregate.kind, column)
-            if actual is not hint and not (actual.is_numeric and hint.is_numeric):
+            hint, actual = item.declared_type(name), _offered_type(view, name, schemas)
+            if hint is not None and actual is not None and not _go_together(hint, actual):
                 yield item.problem(
                     "type-clash",
                     f"parameter {name!r} is annotated as {hint.value}, {view.ref} gives {actual.value}",
@@ -182,20 +198,35 @@ def _on_demand_problems(item: OnDemand, schemas: Schemas) -> Iterator[Problem]:
                 )
 
 
+def _offered_type(view: FeatureView | OnDemand, feature: str, schemas: Schemas) -> DataType | None:
+    if isinstance(view, OnDemand):
+        return view.type if feature == view.name else None
+    aggregate = view.features.get(feature)
+    return value_type(aggregate, schemas.of(view.rows)) if isinstance(aggregate, Aggregate) else None
+
+
+def _go_together(one: DataType, other: DataType) -> bool:
+    return one is other or (one.is_numeric and other.is_numeric)
+
+
 def _training_set_problems(item: TrainingSet, schemas: Schemas) -> Iterator[Problem]:
-    label = item.label.aggregate
-    if isinstance(item.spine, SpineRows):
-        schema = schemas.of(item.spine.rows)
+    label, spine = item.label.aggregate, item.spine
+    grid = item.activity
+    if isinstance(spine, SpineRows):
+        schema = schemas.of(spine.rows)
         if schema is not None:
-            for column in (*item.keys, *item.spine.columns):
-                yield from _missing(item, "the spine", column, item.spine.rows, schema)
+            for column in (*item.keys, *spine.columns):
+                yield from _missing(item, "the spine", column, spine.rows, schema)
             yield from _input_clashes(item, schema)
+    elif grid is not None and (schema := schemas.of(grid)) is not None:
+        for key in item.keys:
+            yield from _missing(item, "the spine's key", key, grid, schema)
     if label is not None and label.rows is not None:
         schema = schemas.of(label.rows)
         yield from _aggregate_problems(item, "the label", label, label.rows, schema)
         if schema is not None:
             for key in item.keys:
-                yield from _missing(item, "the label's key", key, label.rows, schema)
+                yield from _missing(item, "the label's key", key, label.rows, schema, label.place)
             yield from _threshold_clash(item, label, schema)
 
 
@@ -203,7 +234,7 @@ def _input_clashes(item: TrainingSet, schema: Schema) -> Iterator[Problem]:
     for feature in item.on_demand:
         for name, type_ in feature.inputs.items():
             actual = schema.type_of(name)
-            if actual is not None and actual is not type_ and not (actual.is_numeric and type_.is_numeric):
+            if actual is not None and not _go_together(actual, type_):
                 yield item.problem(
                     "type-clash",
                     f"{feature.ref} takes {name!r} as {type_.value}, the spine carries {actual.value}",
@@ -212,64 +243,15 @@ def _input_clashes(item: TrainingSet, schema: Schema) -> Iterator[Problem]:
 
 
 def _threshold_clash(item: TrainingSet, label: Aggregate, schema: Schema) -> Iterator[Problem]:
-    comparison = item.label.comparison
-    column = schema.type_of(label.column) if label.column is not None else None
-    if comparison is None or (label.column is not None and column is None):
+    comparison, type_ = item.label.comparison, value_type(label, schema)
+    if comparison is None or type_ is None or not isinstance(comparison.threshold, bool | int | float | str):
         return
-    type_ = result_type(label.kind, column)
+    # Instants are compared with text in ISO 8601.
     is_text = isinstance(comparison.threshold, str)
-    if is_text != (type_ is DataType.STRING):
+    if is_text == type_.is_numeric:
         yield item.problem(
             "type-clash",
             f"the label compares {label}, a {type_.value}, with {comparison.threshold!r}",
             expected=f"a {type_.value}",
+            place=label.place,
         )
-
-
-def _model_problems(item: Model, schemas: Schemas) -> Iterator[Problem]:
-    task = task_of(item, schemas)
-    if task is not None and item.metric not in METRICS[task]:
-        yield item.problem(
-            "metric-unknown",
-            f"the metric {item.metric!r} does not judge a {task.value} model",
-            expected=", ".join(METRICS[task]),
-        )
-    columns = {*item.training_set.carried, *(n for use in item.training_set.uses for n in use.features)}
-    columns |= {feature.name for feature in item.training_set.on_demand}
-    for name in item.slices:
-        if name not in columns:
-            yield item.problem(
-                "column-unknown",
-                f"it is sliced by {name!r}",
-                expected=f"a column of {item.training_set.ref}",
-                mend=did_you_mean(name, columns),
-            )
-
-
-def _endpoint_problems(item: Endpoint) -> Iterator[Problem]:
-    for use in item.model.training_set.uses:
-        if use.view.every in ("0s", "0d"):
-            yield item.problem(
-                "view-continuous",
-                f"{use.view.ref} steps continuously, so that it has no online rows",
-                expected="views with every of 1s or more",
-            )
-
-
-def _key_clashes(project: Project, schemas: Schemas) -> Iterator[Problem]:
-    """One entity's key must have one type wherever it is read."""
-    types: dict[tuple[str, str], dict[DataType, list[FeatureView]]] = defaultdict(lambda: defaultdict(list))
-    for view in project.all(FeatureView):
-        schema = schemas.of(view.rows)
-        for key in view.entity.keys:
-            type_ = schema.type_of(key) if schema is not None else None
-            if type_ is not None:
-                types[view.entity.name, key][type_].append(view)
-    for entity in project.all(Entity):
-        for key in entity.keys:
-            found = types.get((entity.name, key), {})
-            if len(found) > 1:
-                told = "; ".join(
-                    f"{t.value} in {', '.join(str(v.rows.ref) for v in views)}" for t, views in found.items()
-                )
-                yield entity.problem("type-clash", f"key {key!r} is {told}", expected="one type everywhere")

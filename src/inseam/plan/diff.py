@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
@@ -119,8 +119,41 @@ def compare(project: Project, applied: Iterable[DefinitionRecord]) -> tuple[Defi
     reaches = downstream(project)
     changes = [_compare(item, before.get(str(item.ref)), own_changed, reaches) for item in project.declarations]
     present = {str(item.ref) for item in project.declarations}
-    gone = [DefinitionChange(ref, Change.REMOVED) for ref in before if ref not in present]
-    return (*changes, *gone)
+    gone = [ref for ref in before if ref not in present]
+    reached = _recorded_downstream(before) if gone else {}
+    return (*changes, *(DefinitionChange(ref, Change.REMOVED, reaches=reached[ref]) for ref in gone))
+
+
+def _recorded_downstream(before: Mapping[str, DefinitionRecord]) -> dict[str, tuple[str, ...]]:
+    """What was made from each definition when it was last applied: what its removal touches."""
+    users: dict[str, list[str]] = {ref: [] for ref in before}
+    for record in before.values():
+        for ref in dict.fromkeys(_references(record.meaning)):
+            users.setdefault(ref, []).append(record.ref)
+    return {ref: tuple(_reachable(ref, users)) for ref in before}
+
+
+def _references(meaning: Any) -> Iterator[str]:
+    """The references within recorded meaning: ``{"ref": "kind:name"}``."""
+    if isinstance(meaning, dict):
+        if meaning.keys() == {"ref"}:
+            yield str(meaning["ref"])
+        for value in meaning.values():
+            yield from _references(value)
+    elif isinstance(meaning, list):
+        for value in meaning:
+            yield from _references(value)
+
+
+def _reachable(start: str, users: Mapping[str, Sequence[str]]) -> dict[str, None]:
+    found: dict[str, None] = {}
+    pending = list(users[start])
+    while pending:
+        ref = pending.pop(0)
+        if ref not in found:
+            found[ref] = None
+            pending += users.get(ref, ())
+    return found
 
 
 def _compare(
@@ -134,11 +167,11 @@ def _compare(
     recompute = _RECOMPUTE.get(type(item), "")
     if record is None:
         return DefinitionChange(ref, Change.CREATED, reaches=reaches[ref], recompute=recompute, place=place)
+    because = tuple(dict.fromkeys(str(a.ref) for a in ancestors(item) if str(a.ref) in own_changed))
     if ref in own_changed:
         fields = _changed_fields(record.meaning, item.meaning())
-        return DefinitionChange(ref, Change.CHANGED, fields, (), reaches[ref], recompute, place)
+        return DefinitionChange(ref, Change.CHANGED, fields, because, reaches[ref], recompute, place)
     if record.lineage != lineage(item):
-        because = tuple(str(a.ref) for a in ancestors(item) if str(a.ref) in own_changed)
         return DefinitionChange(ref, Change.ALTERED, (), because, reaches[ref], recompute, place)
     return DefinitionChange(ref, Change.UNCHANGED, place=place)
 
@@ -150,7 +183,7 @@ def _changed_fields(before: Mapping[str, Any], after: Mapping[str, Any], prefix:
         old, new = before.get(name), after.get(name)
         if old == new:
             continue
-        if isinstance(old, dict) and isinstance(new, dict):
+        if isinstance(old, dict) and isinstance(new, dict) and old.get("") == new.get(""):
             names += _changed_fields(old, new, f"{prefix}{name}.")
         else:
             names.append(f"{prefix}{name}")

@@ -10,9 +10,9 @@ from inseam.define.endpoint import Endpoint
 from inseam.define.feature_view import FeatureView
 from inseam.define.model import Model
 from inseam.define.on_demand import OnDemand
-from inseam.define.source import Source
+from inseam.define.source import Rows, Source
 from inseam.define.training_set import Snapshots, SpineRows, SpineTable, TrainingSet, microseconds
-from inseam.ir.aggregates import AggregateSpec, result_type
+from inseam.ir.aggregates import ALGEBRA, AggregateSpec, result_type
 from inseam.ir.checks import SourceSpec
 from inseam.ir.functions import FunctionRef
 from inseam.ir.on_demand import OnDemandSpec
@@ -20,7 +20,8 @@ from inseam.ir.spine import RowsSpine, SnapshotsSpine, Spine, TableSpine
 from inseam.ir.training import EndpointSpec, LabelSpec, ModelSpec, SplitSpec, Task, TrainingSetSpec
 from inseam.ir.windows import WindowedAggregate
 from inseam.kernel.clock import Step, parse_duration, parse_instant
-from inseam.kernel.errors import NotFoundError
+from inseam.kernel.errors import DefinitionError, NotFoundError, Problem
+from inseam.kernel.names import did_you_mean
 from inseam.kernel.types import DataType, Field, Schema
 from inseam.plan.meaning import lineage
 from inseam.plan.schemas import Schemas, declared_schema
@@ -52,11 +53,12 @@ def source_spec(source: Source, root: Path) -> SourceSpec:
     )
 
 
-def _known(schemas: Schemas, item: FeatureView | TrainingSet, rows: object, schema: Schema | None) -> Schema:
+def _known(item: FeatureView | TrainingSet, rows: Rows, schemas: Schemas) -> Schema:
+    schema = schemas.of(rows)
     if schema is None:
         raise NotFoundError(
             str(item.ref),
-            f"the columns of {getattr(rows, 'ref', rows)} are not known yet",
+            f"the columns of {rows.ref} are not known yet",
             expected="a declared schema or a first load",
             mend="run `inseam ingest`, or declare schema={...} on the source",
         )
@@ -64,7 +66,7 @@ def _known(schemas: Schemas, item: FeatureView | TrainingSet, rows: object, sche
 
 
 def view_spec(view: FeatureView, schemas: Schemas) -> WindowedAggregate:
-    schema = _known(schemas, view, view.rows, schemas.of(view.rows))
+    schema = _known(view, view.rows, schemas)
     return WindowedAggregate(
         name=view.name,
         relation=schemas.relation(view.rows),
@@ -146,8 +148,9 @@ def _spine_spec(
     spine = item.spine
     if isinstance(spine, Snapshots):
         rows = item.activity
-        assert rows is not None  # `problems` has reported it otherwise
-        _known(schemas, item, rows, schemas.of(rows))
+        if rows is None:
+            raise DefinitionError(str(item.ref), "nothing says whose rows make an entity active", place=item.place)
+        _known(item, rows, schemas)
         step = Step(parse_duration(spine.every), spine.timezone)
         return SnapshotsSpine(
             schemas.relation(rows),
@@ -158,7 +161,7 @@ def _spine_spec(
             _instant(spine.end),
         ), ()
     if isinstance(spine, SpineRows):
-        schema = _known(schemas, item, spine.rows, schemas.of(spine.rows))
+        schema = _known(item, spine.rows, schemas)
         return RowsSpine(schemas.relation(spine.rows), item.keys, spine.columns), _fields(schema, spine.columns)
     return _table_spine(spine, item, root, read_file)
 
@@ -168,6 +171,21 @@ def _table_spine(
 ) -> tuple[TableSpine, tuple[Field, ...]]:
     path = root / spine.path
     schema, digest = read_file(path)
+    wanted = (*item.keys, spine.timestamp, *spine.columns)
+    missing = [
+        Problem(
+            "column-unknown",
+            str(item.ref),
+            f"the spine reads column {name!r}",
+            f"a column of {spine.path}",
+            did_you_mean(name, schema.names),
+            item.place,
+        )
+        for name in wanted
+        if name not in schema
+    ]
+    if missing:
+        raise DefinitionError.of(missing)
     return TableSpine(str(path), digest, item.keys, spine.timestamp, schema), _fields(schema, spine.columns)
 
 
@@ -182,9 +200,11 @@ def _instant(text: str | None) -> int | None:
 def _label_spec(item: TrainingSet, schemas: Schemas, carried: tuple[Field, ...]) -> LabelSpec:
     label, aggregate, comparison = item.label, item.label.aggregate, item.label.comparison
     if aggregate is None or aggregate.rows is None:
-        type_ = next(f.type for f in carried if f.name == label.column)
+        type_ = next((f.type for f in carried if f.name == label.column), None)
+        if type_ is None:
+            raise DefinitionError(str(item.ref), f"its spine does not carry {label.column!r}", place=item.place)
         return LabelSpec(type=type_, column=label.column)
-    schema = _known(schemas, item, aggregate.rows, schemas.of(aggregate.rows))
+    schema = _known(item, aggregate.rows, schemas)
     spec = _aggregate_spec(LABEL_VALUE, aggregate, schema, None)
     window = WindowedAggregate(
         name="label",
@@ -204,20 +224,26 @@ def task_of(item: Model, schemas: Schemas) -> Task | None:
     """The declared task, or the one that the label's type means; None while that is not known."""
     if item.task is not None:
         return item.task
-    label = item.training_set.label
-    if label.comparison is not None:
-        return Task.BINARY
-    aggregate = label.aggregate
-    if aggregate is not None and aggregate.rows is not None:
-        schema = schemas.of(aggregate.rows)
-        column = schema.type_of(aggregate.column) if schema is not None and aggregate.column is not None else None
-        if aggregate.column is not None and column is None:
-            return None
-        return _task(result_type(aggregate.kind, column))
-    spine = item.training_set.spine
-    schema = schemas.of(spine.rows) if isinstance(spine, SpineRows) else None
-    type_ = schema.type_of(label.column) if schema is not None and label.column is not None else None
+    type_ = label_type(item.training_set, schemas)
     return None if type_ is None else _task(type_)
+
+
+def value_type(aggregate: Aggregate, schema: Schema | None) -> DataType | None:
+    """The type of an aggregate's values; None while its column is not known."""
+    column = schema.type_of(aggregate.column) if schema is not None and aggregate.column is not None else None
+    fixed = ALGEBRA[aggregate.kind].result
+    return column if fixed is None else fixed
+
+
+def label_type(item: TrainingSet, schemas: Schemas) -> DataType | None:
+    """The type of the label; None while it is not known: the columns of a file are known once it is read."""
+    label, spine = item.label, item.spine
+    if label.comparison is not None:
+        return DataType.BOOL
+    if label.aggregate is not None:
+        return value_type(label.aggregate, schemas.of(label.aggregate.rows)) if label.aggregate.rows else None
+    schema = schemas.of(spine.rows) if isinstance(spine, SpineRows) else None
+    return schema.type_of(label.column) if schema is not None and label.column is not None else None
 
 
 def _task(type_: DataType) -> Task:

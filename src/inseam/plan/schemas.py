@@ -42,11 +42,10 @@ class Schemas:
 def _relation(rows: Rows, schema: Schema) -> Relation:
     if isinstance(rows, Source):
         return Relation(table_of(rows), rows.timestamp, schema)
-    if rows.sql is not None:
-        transform: SqlTransform | FunctionTransform = SqlTransform(rows.sql)
+    if rows.function is not None:
+        transform: SqlTransform | FunctionTransform = FunctionTransform(FunctionRef.of(rows.function))
     else:
-        assert rows.function is not None  # `problems` has reported it otherwise
-        transform = FunctionTransform(FunctionRef.of(rows.function))
+        transform = SqlTransform(rows.sql or "")
     return Relation(table_of(rows.source), rows.timestamp, schema, transform)
 
 

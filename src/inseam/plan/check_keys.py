@@ -1,0 +1,44 @@
+"""One entity's key must have one type wherever it is read, or joins find nothing."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+
+from inseam.define.entity import Entity
+from inseam.define.feature_view import FeatureView
+from inseam.define.project import Project
+from inseam.define.source import Rows
+from inseam.define.training_set import SpineRows, TrainingSet
+from inseam.kernel.errors import Problem
+from inseam.kernel.types import DataType
+from inseam.plan.schemas import Schemas
+
+
+def key_clashes(project: Project, schemas: Schemas) -> Iterator[Problem]:
+    """A problem of the entity for each key that has several types."""
+    types: dict[tuple[str, str], dict[DataType, dict[str, None]]] = defaultdict(lambda: defaultdict(dict))
+    for entity, rows in _readers(project):
+        schema = schemas.of(rows)
+        for key in entity.keys:
+            type_ = schema.type_of(key) if schema is not None else None
+            if type_ is not None:
+                types[entity.name, key][type_][str(rows.ref)] = None
+    for entity in project.all(Entity):
+        for key in entity.keys:
+            found = types.get((entity.name, key), {})
+            if len(found) > 1:
+                told = "; ".join(f"{type_.value} in {', '.join(refs)}" for type_, refs in found.items())
+                yield entity.problem("type-clash", f"key {key!r} is {told}", expected="one type everywhere")
+
+
+def _readers(project: Project) -> Iterator[tuple[Entity, Rows]]:
+    """Each entity with the rows that its key is looked up in."""
+    for view in project.all(FeatureView):
+        yield view.entity, view.rows
+    for item in project.all(TrainingSet):
+        label = item.label.aggregate
+        spine = item.spine.rows if isinstance(item.spine, SpineRows) else item.activity
+        for rows in (spine, label.rows if label is not None else None):
+            if rows is not None:
+                yield from ((entity, rows) for entity in item.entities)

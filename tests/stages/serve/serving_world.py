@@ -21,7 +21,7 @@ from inseam.kernel.types import DataType, Field, Schema
 from inseam.ports.bundle import Bundle, BundleManifest, ViewUse
 from inseam.stages.serve.endpoint import Champion, ServedEndpoint
 
-F, I, S, T, D = DataType.FLOAT64, DataType.INT64, DataType.STRING, DataType.TIMESTAMP, DataType.DATE
+F, N, S, T, D = DataType.FLOAT64, DataType.INT64, DataType.STRING, DataType.TIMESTAMP, DataType.DATE
 ORDERS = Relation(
     "sources/orders", "ordered_at", Schema.of([("customer_id", S), ("ordered_at", T), ("amount", F), ("store", S)])
 )
@@ -32,7 +32,7 @@ SPEND = WindowedAggregate(
     Step(DAY),
     0,
     (
-        AggregateSpec("orders_30d", AggregateKind.COUNT, I, over=30 * DAY),
+        AggregateSpec("orders_30d", AggregateKind.COUNT, N, over=30 * DAY),
         AggregateSpec("spend_30d", AggregateKind.SUM, F, "amount", over=30 * DAY),
         AggregateSpec("last_store", AggregateKind.LAST, S, "store"),
         AggregateSpec("last_order", AggregateKind.MAX, T, "ordered_at"),
@@ -44,7 +44,7 @@ VISITS = WindowedAggregate(
     ("customer_id",),
     Step(DAY),
     0,
-    (AggregateSpec("visits_7d", AggregateKind.COUNT, I, over=7 * DAY),),
+    (AggregateSpec("visits_7d", AggregateKind.COUNT, N, over=7 * DAY),),
 )
 KEYS = (Field("customer_id", S),)
 INPUTS = (Field("basket_value", F), Field("coupon", S), Field("first_seen", D))
@@ -157,7 +157,7 @@ class MemoryReader:
     """Rows of `CUSTOMERS`; a missing row reads as the aggregates of no row."""
 
     def read(self, entities: Any, *, at: int) -> Any:
-        rows = [CUSTOMERS.get(entity["customer_id"], {}) for entity in entities]
+        rows = [CUSTOMERS.get(entity[0], {}) for entity in entities]
         empty = {"orders_30d": 0.0, "spend_30d": math.nan, "last_store": None, "last_order": None, "visits_7d": 0.0}
         columns: dict[str, np.ndarray] = {}
         for name, nothing in empty.items():
@@ -178,7 +178,7 @@ class MemoryReader:
             columns=columns,
             boundaries={view: np.full(len(rows), BOUNDARY, np.int64) for view in missing},
             versions={view: np.full(len(rows), 7, np.int64) for view in missing},
-            is_stale={view: np.array([entity["customer_id"] == "c2" for entity in entities]) for view in missing},
+            is_stale={view: np.array([entity[0] == "c2" for entity in entities]) for view in missing},
             is_missing=missing,
         )
 

@@ -33,9 +33,10 @@ class FeatureRows(Protocol):
 
 
 class FeatureReading(Protocol):
-    """Looks up the endpoint's views. A missing row reads as the aggregates of no row: 0 for counts, NULL else."""
+    """Looks up the endpoint's views for entities: key values in the order of the endpoint's keys, instants as UTC
+    microseconds and dates as days. A missing row reads as the aggregates over no row: 0 for counts, NULL else."""
 
-    def read(self, entities: Sequence[Mapping[str, Any]], *, at: int) -> FeatureRows: ...
+    def read(self, entities: Sequence[Sequence[Any]], *, at: int) -> FeatureRows: ...
 
 
 @dataclass(frozen=True, slots=True)

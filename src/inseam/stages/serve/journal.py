@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from inseam.kernel.clock import format_instant, now
+from inseam.kernel.errors import InseamError
 
 _MOST_LINES = 20_000
 _FLUSH_SECONDS = 0.2
@@ -44,7 +45,9 @@ class Journal:
         self._lines.append((level, now(), fields))
 
     def failure(self, error: BaseException, **fields: Any) -> None:
-        """An exception by its type and place; its text may hold values and is left out."""
+        """An exception by its type and place; its text may hold values and is left out (of our own, the code stays)."""
+        if isinstance(error, InseamError):
+            fields["problems"] = [f"{problem.code} {problem.subject}" for problem in error.problems]
         trace = error.__traceback__
         while trace is not None and trace.tb_next is not None:
             trace = trace.tb_next
@@ -85,6 +88,7 @@ class JsonFormatter(logging.Formatter):
         }
         if record.exc_info and record.exc_info[0] is not None:
             line["error"] = record.exc_info[0].__name__
+            line["trace"] = self.formatException(record.exc_info)
         return msgspec.json.encode(line).decode()
 
 

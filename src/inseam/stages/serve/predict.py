@@ -45,9 +45,7 @@ def look_up(
         for field in (field for view in spec.views for field in view.schema):
             columns[field.name] = to_column(cells(given, field), field.type)
         return Looked(columns, keys, inputs, None, unknown)
-    names = [field.name for field in spec.keys]
-    entities = [dict(zip(names, values, strict=True)) for values in zip(*keys, strict=True)]
-    online = reader.read(entities, at=at)
+    online = reader.read(list(zip(*keys, strict=True)), at=at)
     columns.update(online.columns)
     if any(missing.any() for missing in online.is_missing.values()):
         unknown = _unknown(spec, online, columns, len(rows))

@@ -8,8 +8,10 @@ from __future__ import annotations
 import fcntl
 import os
 import struct
+import time
 import zlib
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -21,6 +23,7 @@ MAGIC = b"inseam1\n"
 OPEN, SEALED, _NEW = ".open", ".seg", ".new"
 _HEAD = struct.Struct("<II")
 _MOST = 1 << 30
+_ABANDONED_SECONDS = 60
 _decoder = msgspec.msgpack.Decoder(list[Entry])
 
 
@@ -50,6 +53,11 @@ def seal(path: Path) -> Path:
 def seal_orphans(directory: Path) -> int:
     """Seal the open segments whose writers have died (their locks are free); how many there were."""
     sealed = 0
+    for path in directory.glob(f"*{_NEW}"):
+        # Left by a writer that died before its first record: nothing was ever in it.
+        with suppress(FileNotFoundError):
+            if time.time() - path.stat().st_mtime > _ABANDONED_SECONDS:
+                path.unlink()
     for path in sorted(directory.glob(f"*{OPEN}")):
         try:
             descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import gc
+import logging
 import os
 import shutil
+import signal
 import socket
+import sys
 import tempfile
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
-from inseam.kernel.errors import ExtraMissingError, SettingError
+from inseam.kernel.errors import ExtraMissingError, InseamError, RefusedError, SettingError
 from inseam.stages.serve.settings import ServeSettings, check_host
 
 _BACKLOG = 2048
 _GRACE_SECONDS = 20
+_STARTUP_FAILURE = 3
+"""uvicorn's own exit status for an application that cannot start: it is not tried again."""
 _MULTIPROCESS = "PROMETHEUS_MULTIPROC_DIR"
 
 
@@ -66,12 +73,15 @@ def run(
     if upkeep is not None:
         threading.Thread(target=_repeat, args=(upkeep, upkeep_seconds, stopping), daemon=True).start()
     try:
-        Multiprocess(config, target=uvicorn.Server(config).run, sockets=[bound]).run()
+        supervisor = Multiprocess(config, sockets=[bound])
+        supervisor.run()
     finally:
         stopping.set()
         bound.close()
         os.environ.pop(_MULTIPROCESS, None)
         shutil.rmtree(shared, ignore_errors=True)
+    if any(process.exitcode == _STARTUP_FAILURE for process in supervisor.processes):
+        raise RefusedError("server", "a worker could not start", mend="its reason is in the log above")
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -99,16 +109,21 @@ class _Factory:
 
     def __call__(self) -> Any:
         threading.Thread(target=_follow_parent, args=(self._parent,), name="parent", daemon=True).start()
-        app = self._factory()
+        log = logging.getLogger("uvicorn.error")
+        try:
+            app = self._factory()
+        except InseamError as error:
+            log.error("the server cannot start: %s", error)
+            sys.exit(_STARTUP_FAILURE)
+        except Exception:
+            log.exception("the server cannot start")
+            sys.exit(_STARTUP_FAILURE)
         _freeze()
         return app
 
 
 def _follow_parent(parent: int) -> None:
     """A worker whose supervisor was killed would hold the port for ever: it ends itself, gracefully."""
-    import signal
-    import time
-
     while os.getppid() == parent:
         time.sleep(0.5)
     os.kill(os.getpid(), signal.SIGTERM)
@@ -116,16 +131,12 @@ def _follow_parent(parent: int) -> None:
 
 def _freeze() -> None:
     """What is loaded stays loaded: the collector need not look at it again at every request."""
-    import gc
-
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 50, 50)
 
 
 def _repeat(work: Callable[[], None], seconds: float, stopping: threading.Event) -> None:
-    import logging
-
     while not stopping.wait(seconds):
         try:
             work()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any
 
@@ -23,11 +23,12 @@ from inseam.stages.ingest.values import as_json
 
 BLOCK_BYTES = 8 << 20
 """The longest record that can be read, and what is held at a time."""
+UNCLOSED = "a quote that opens in this record is never closed"
 
 
 @dataclass(slots=True)
 class _Place:
-    """How far a file has been read: the number of the next record, counted from the header, and its line."""
+    """How far a file has been read: the next record's number, as Arrow counts them, and its line."""
 
     number: int
     line: int
@@ -45,7 +46,7 @@ def read_csv(file: InputFile, spec: SourceSpec, advance: Callable[[int], None]) 
     if found is None:
         return
     with _bytes(file) as source:
-        place = _Place(number=1, line=1 + found.blank_lines)
+        place = _Place(number=1 + found.blank_lines, line=1 + found.blank_lines)
         try:
             reader = _open(source, found, place)
             for batch, is_last in _with_last(reader):
@@ -103,7 +104,7 @@ def _with_last(reader: pacsv.CSVStreamingReader) -> Iterator[tuple[pa.RecordBatc
 
 def _cells(batch: pa.RecordBatch, file: InputFile, found: Layout, place: _Place, *, is_last: bool) -> Cells:
     """One block with its lines; the header, blank lines and a record whose quote never closes are taken out."""
-    is_first = place.number == 1
+    is_first = place.line == 1 + found.blank_lines
     columns = dict(zip(found.names, batch.columns, strict=True))
     heights = np.ones(batch.num_rows, np.int64)
     for column in columns.values():
@@ -117,7 +118,9 @@ def _cells(batch: pa.RecordBatch, file: InputFile, found: Layout, place: _Place,
         text = _tail(file, int(lines[-1]))
         if _is_unclosed(text, found.delimiter):
             keep[-1] = False
-            rejects.append(Reject(int(lines[-1]), "a quote that opens in this record is never closed", text))
+            rejects.append(Reject(int(lines[-1]), UNCLOSED, text))
+    elif is_last and rejects and _line_ends(rejects[-1].raw) and _is_unclosed(rejects[-1].raw, found.delimiter):
+        rejects[-1] = replace(rejects[-1], reason=UNCLOSED)
     if file.encoding != "utf-8":
         rejects += _undecodable(columns, lines, keep, file)
     if not keep.all():
@@ -130,10 +133,11 @@ def _cells(batch: pa.RecordBatch, file: InputFile, found: Layout, place: _Place,
 def _add_newlines(column: pa.Array, heights: np.ndarray) -> None:
     """Add to each record's height the line ends inside its cell of this column."""
     data = column.buffers()[2]
-    if data is None or not np.isin(np.frombuffer(data, np.uint8), (10, 13)).any():
+    text = b"" if data is None else data.to_pybytes()
+    if b"\n" not in text and b"\r" not in text:
         return
-    for text, sign in (("\n", 1), ("\r", 1), ("\r\n", -1)):
-        heights += sign * pc.fill_null(pc.count_substring(column, text), 0).to_numpy()
+    for end, sign in (("\n", 1), ("\r", 1), ("\r\n", -1)):
+        heights += sign * pc.fill_null(pc.count_substring(column, end), 0).to_numpy()
 
 
 def _lines(heights: np.ndarray, found: Layout, place: _Place, *, is_last: bool) -> tuple[np.ndarray, list[Reject]]:

@@ -12,7 +12,7 @@ from inseam.kernel.errors import DataError
 from inseam.stages.ingest.location import InputFile
 
 DELIMITERS = (",", ";", "\t", "|")
-_HEAD = 1 << 18
+_HEAD = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ def layout(file: InputFile, spec: SourceSpec) -> Layout | None:
         return None
     blank = len(head[: len(head) - len(stripped)].replace("\r\n", "\n"))
     delimiter = spec.delimiter or _sniff(stripped)
-    if "\ufffd" in stripped.splitlines()[0]:
+    if "\ufffd" in stripped.partition("\n")[0]:
         raise DataError(
             f"source:{spec.name}",
             f"the header of {file.path.name} is not {spec.encoding or 'utf-8'}",
@@ -48,7 +48,7 @@ def _sniff(text: str) -> str:
     sample = text[: text.rfind("\n") + 1] or text
 
     def score(delimiter: str) -> tuple[float, int]:
-        rows = list(islice(csv.reader(io.StringIO(sample, newline=""), delimiter=delimiter), 50))
+        rows = list(islice(csv.reader(io.StringIO(sample, newline=""), delimiter=delimiter), 20))
         widths = [len(row) for row in rows if row]
         agreeing = sum(width == widths[0] for width in widths) / len(widths)
         return (agreeing if widths[0] > 1 else 0.0, widths[0])

@@ -90,8 +90,8 @@ def _repeats(batch: pa.RecordBatch, before: pa.RecordBatch | None, columns: Sequ
     for name in columns:
         column = whole.column(name)
         same = pc.and_(same, pc.fill_null(pc.equal(column.slice(1), column.slice(0, len(column) - 1)), False))
-    places: np.ndarray = whole.column(_PLACE).to_numpy()[1:]
-    return places[np.asarray(same)]
+    places = np.asarray(whole.column(_PLACE).to_numpy(), np.int64)[1:]
+    return np.asarray(places[np.asarray(same)])
 
 
 def _take(check: CheckSpec, staging: Staging, keep: np.ndarray, repeated: np.ndarray, findings: Findings) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC
 from typing import TYPE_CHECKING, Any
 
 from inseam.kernel.types import DataType
@@ -71,7 +72,9 @@ def encode_value(column: EncodedColumn, value: Any) -> float:
     if column.type is DataType.STRING:
         return float(column.categories.index(value)) if value in column.categories else float("nan")
     if column.type is DataType.TIMESTAMP:
-        return float(value.timestamp())
+        # A time without a zone is UTC, never this machine's.
+        aware = value if value.tzinfo is not None else value.replace(tzinfo=UTC)
+        return float(aware.timestamp())
     if column.type is DataType.DATE:
         return float(value.toordinal() - 719_163)
     return float(value)
@@ -90,7 +93,8 @@ def to_numpy(column: pa.Array | pa.ChunkedArray, type_: DataType) -> np.ndarray:
     if isinstance(column, pa.ChunkedArray):
         column = column.combine_chunks()
     if type_ is DataType.STRING:
-        return np.asarray(column.to_numpy(zero_copy_only=False), dtype=object)
+        texts = pc.cast(column, pa.string())
+        return np.asarray(texts.to_numpy(zero_copy_only=False), dtype=object)
     if type_ is DataType.TIMESTAMP:
         ticks = pc.cast(column, pa.timestamp("us", tz="UTC"))
         return np.asarray(ticks.to_numpy(zero_copy_only=False)).astype("datetime64[us]")

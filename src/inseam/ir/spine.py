@@ -12,7 +12,7 @@ from inseam.kernel.types import Schema
 
 @dataclass(frozen=True, slots=True)
 class SnapshotsSpine:
-    """Each key at each boundary of ``step`` in ``[start, end)`` at which it had a row of ``relation`` within ``active``.
+    """Each key at each boundary of ``step`` in ``[start, end)`` before which, within ``active``, it had a row.
 
     ``active`` None: at any time before. ``start`` and ``end`` None: the relation's own extent. A key enters strictly
     after its first row: the instant itself is the future.

@@ -78,9 +78,7 @@ def test_a_quote_that_never_closes_takes_its_record_to_quarantine(tmp_path: Path
     assert rejects[0][2].rstrip().endswith("4,5\n6,7")
 
 
-def test_a_record_longer_than_a_block_is_refused_with_its_line(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_record_longer_than_a_block_is_refused_with_its_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(csv_file, "BLOCK_BYTES", 1 << 12)
     text = "a,b\n" + "1,2\n" * 10 + '3,"' + "4,5\n" * 5_000
     with pytest.raises(DataError, match="quote that is left open"):

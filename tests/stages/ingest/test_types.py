@@ -24,14 +24,30 @@ def cast(values: list[Any], type_: str, rule: InstantRule = ISO, arrow: pa.DataT
 
 @pytest.mark.parametrize("spoiler", [None, "x"])
 def test_integers(spoiler: str | None) -> None:
-    texts = ["1", "-2", "+3", " 4 ", "17850.0", "1,234", "-1,234,567", "9223372036854775807", "", "NA", "nan", None, "007"]
+    texts = [
+        "1",
+        "-2",
+        "+3",
+        " 4 ",
+        "17850.0",
+        "1,234",
+        "-1,234,567",
+        "9223372036854775807",
+        "",
+        "NA",
+        "nan",
+        None,
+        "007",
+    ]
     values, faults = cast([*texts, spoiler], "int64")
     expected = [1, -2, 3, 4, 17850, 1234, -1234567, 9223372036854775807, None, None, None, None, 7, None]
     assert values == expected
     assert faults == ({} if spoiler is None else {13: "is not int64"})
 
 
-@pytest.mark.parametrize("text", ["1.5", "0x10", "1e3", "12,5", "1,23,4", "9223372036854775808", "1_000", "٣", "--1", "-"])
+@pytest.mark.parametrize(
+    "text", ["1.5", "0x10", "1e3", "12,5", "1,23,4", "9223372036854775808", "1_000", "٣", "--1", "-"]
+)
 def test_what_is_no_integer(text: str) -> None:
     assert cast(["1", text], "int64")[1].keys() == {1}
 

@@ -60,30 +60,36 @@ class _Judgement:
         rows = rows[self._keep[start + rows]]
         if not len(rows):
             return
-        kind, severity = check.kind.value, check.severity.value
-        wanted = [describe(check, batch, int(row)) for row in rows[: self._findings.room(check.name)]]
-        self._findings.add(check.name, kind, severity, len(rows), wanted)
+        severity = check.severity.value
+        wanted = [describe(check, record) for record in records(batch, rows[: self._findings.room(check.name)])]
+        self._findings.add(check.name, check.kind.value, severity, len(rows), wanted)
         if check.severity is Severity.ERROR:
-            reject_rows(self._staging, check.name, batch, rows, [describe(check, batch, int(row)) for row in rows])
+            reject_rows(self._staging, check, batch, rows)
             self._keep[start + rows] = False
 
 
-def reject_rows(staging: Staging, check: str, batch: pa.RecordBatch, rows: np.ndarray, reasons: list[str]) -> None:
-    """Send rows of a staged batch to quarantine, with their file, line and cells."""
+def records(batch: pa.RecordBatch, rows: np.ndarray) -> list[dict[str, Any]]:
+    """A few rows of a batch as Python values."""
+    found: list[dict[str, Any]] = batch.take(pa.array(rows)).to_pylist()
+    return found
+
+
+def reject_rows(staging: Staging, check: CheckSpec, batch: pa.RecordBatch, rows: np.ndarray, tail: str = "") -> None:
+    """Send rows of a staged batch to quarantine, with their file, line and cells; ``tail`` ends the reason."""
     names = staging.schema.names
-    for row, reason in zip(rows.tolist(), reasons, strict=True):
-        record = batch.slice(row, 1).to_pylist()[0]
+    for record in records(batch, rows):
         raw = as_json({name: record[name] for name in names})
-        staging.reject(staging.paths[record[FILE]], [Reject(record[LINE], reason, raw, check)])
+        reject = Reject(record[LINE], describe(check, record) + tail, raw, check.name)
+        staging.reject(staging.paths[record[FILE]], [reject])
 
 
-def describe(check: CheckSpec, batch: pa.RecordBatch, row: int) -> str:
+def describe(check: CheckSpec, record: Mapping[str, Any]) -> str:
     """The check, the columns that it looks at, and their values in this row."""
     names: tuple[str, ...] = check.columns
     if check.expression is not None:
         used = set(_WORD.findall(check.expression))
-        names = tuple(name for name in batch.schema.names if name in used)
-    values = ", ".join(f"{name} = {_show(batch.column(name)[row].as_py())}" for name in names)
+        names = tuple(name for name in record if name in used)
+    values = ", ".join(f"{name} = {_show(record[name])}" for name in names)
     what = check.expression or _rule(check)
     return f"check {check.name}: {what} does not hold for {values}" if values else f"check {check.name}: {what}"
 

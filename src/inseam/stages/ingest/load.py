@@ -136,7 +136,7 @@ class _Load:
             if not schema.fields:
                 raise DataError(
                     f"source:{spec.name}",
-                    "there is no column to infer the schema from: the files are empty",
+                    "there is no row to infer the schema from",
                     mend="declare the source's schema, or put a file with rows there",
                 )
         _check_schema(spec, schema, held)

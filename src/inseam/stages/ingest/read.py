@@ -120,7 +120,7 @@ class _Reader:
             keep = np.ones(cells.rows, bool)
             keep[list(faults)] = False
             batch = batch.filter(pa.array(keep))
-            rejects += [Reject(cells.lines[row].as_py(), why, _raw(cells, row)) for row, why in sorted(faults.items())]
+            rejects += _rejects(cells, faults)
         if batch.num_rows:
             self._staging.add(batch)
         self._staging.reject(self._path, rejects)
@@ -150,5 +150,9 @@ class _Reader:
             self._findings.add(name, "schema", "warn", 1, [example])
 
 
-def _raw(cells: Cells, row: int) -> str:
-    return as_json({name: column[row].as_py() for name, column in cells.columns.items()})
+def _rejects(cells: Cells, faults: Mapping[int, str]) -> list[Reject]:
+    rows = sorted(faults)
+    whole = pa.record_batch(list(cells.columns.values()), names=list(cells.columns))
+    raws = map(as_json, whole.take(pa.array(rows)).to_pylist())
+    lines = cells.lines.take(pa.array(rows)).to_pylist()
+    return [Reject(line, faults[row], raw) for row, line, raw in zip(rows, lines, raws, strict=True)]

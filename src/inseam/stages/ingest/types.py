@@ -46,14 +46,19 @@ class Inference:
         self._rule = rule
         self._timestamp = timestamp
         self._types: dict[str, DataType | None] = {}
+        self._rows = 0
 
     def see(self, cells: Cells) -> None:
+        self._rows += cells.rows
         for name, column in cells.columns.items():
             held = self._types.setdefault(name, DataType.TIMESTAMP if name == self._timestamp else None)
             if name != self._timestamp and held is not DataType.STRING:
                 self._types[name] = self._widened(held, plain(column), is_text=cells.is_text)
 
     def schema(self) -> Schema:
+        """Without columns when there was no row: nothing is known then."""
+        if not self._rows:
+            return Schema(())
         return Schema.of((name, type_ or DataType.STRING) for name, type_ in self._types.items())
 
     def _widened(self, held: DataType | None, column: pa.Array, *, is_text: bool) -> DataType | None:

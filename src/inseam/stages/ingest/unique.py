@@ -14,12 +14,13 @@ from inseam.kernel.errors import NotFoundError
 from inseam.ports.engine import Engine
 from inseam.ports.tables import Tables
 from inseam.stages.ingest.finding import Findings
-from inseam.stages.ingest.judge import check_columns, describe, reject_rows
+from inseam.stages.ingest.judge import check_columns, describe, records, reject_rows
 from inseam.stages.ingest.staging import Staging
 
 _PLACE = "_place"
 """A row's place among the staged rows; -1 for a row that the table holds already."""
 KEY_CHECK = "key"
+EARLIER = ", which an earlier row has"
 
 
 def unique_checks(spec: SourceSpec) -> list[CheckSpec]:
@@ -102,9 +103,10 @@ def _take(check: CheckSpec, staging: Staging, keep: np.ndarray, repeated: np.nda
         start += batch.num_rows
         if not len(rows):
             continue
-        reasons = [f"{describe(check, batch, row)}, which an earlier row has" for row in rows.tolist()]
-        findings.add(check.name, check.kind.value, check.severity.value, len(rows), reasons)
+        wanted = records(batch, rows[: findings.room(check.name)])
+        examples = [describe(check, record) + EARLIER for record in wanted]
+        findings.add(check.name, check.kind.value, check.severity.value, len(rows), examples)
         if check.severity is Severity.ERROR:
-            reject_rows(staging, check.name, batch, rows, reasons)
+            reject_rows(staging, check, batch, rows, EARLIER)
     if check.severity is Severity.ERROR:
         keep[repeated] = False

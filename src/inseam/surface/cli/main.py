@@ -9,6 +9,7 @@ from inseam.surface.cli import (
     build,
     check,
     compact,
+    demo,
     fetch,
     ingest,
     init,
@@ -37,6 +38,7 @@ app = typer.Typer(
 
 _VERBS = (
     (init.init, "init"),
+    (demo.demo, "demo"),
     (check.check, "check"),
     (plan.plan, "plan"),
     (apply.apply, "apply"),

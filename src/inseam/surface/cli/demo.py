@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from inseam.surface.cli import options, terminal
+
+if TYPE_CHECKING:
+    from inseam.surface.demo.tour import Step
+
+
+def demo(
+    directory: Annotated[Path, typer.Argument(help="Where the demo's project goes, or is.")] = Path("demo"),
+    scale: Annotated[float, typer.Option(min=0.02, help="Size of the retailer; 1 is 20,000 customers.")] = 0.2,
+    serve: Annotated[bool, typer.Option("--serve", help="Leave the server running until Ctrl-C.")] = False,
+    json: options.Json = False,
+) -> None:
+    """Run the whole loop on a simulated retailer: raw files to a served, logged, replayed prediction.
+
+    Safe to repeat: what is done is not done again. Example: inseam demo demo --scale 0.2 --serve
+    """
+    from inseam.surface.demo.tour import Tour
+
+    def tell(step: Step) -> None:
+        if not json:
+            _show(step)
+
+    with Tour(directory, scale, lambda: terminal.bars(is_silent=json), tell) as tour:
+        facts = tour.run()
+        if json:
+            terminal.print_json(facts)
+        else:
+            _summarise(facts, is_serving=serve)
+        if serve:
+            tour.server.wait()
+
+
+def _show(step: Step) -> None:
+    """A line for the step and its time; what more it has to tell stands below."""
+    from rich.text import Text
+
+    for place, line in enumerate(step.lines):
+        head = f"{step.seconds:6.1f}s  {step.name:<16}" if place == 0 else " " * 25
+        terminal.out().print(Text.assemble((head, "bold" if place == 0 else ""), line), soft_wrap=True)
+
+
+def _summarise(facts: dict[str, Any], *, is_serving: bool) -> None:
+    terminal.say("")
+    sets = [
+        (name, f["rows"], f.get("train"), f.get("test"), f.get("positive_rate"))
+        for name, f in facts["training_sets"].items()
+    ]
+    terminal.table("Training sets", ("name", "rows", "train", "test", "positive rate"), sets)
+    models = [
+        (
+            f"{name}@{f['version']}",
+            f"{f['metric']} {f['value']:.4f} [{f['low']:.4f}, {f['high']:.4f}]",
+            f"{sum(f['gates'].values())} of {len(f['gates'])} gates passed",
+        )
+        for name, f in facts["models"].items()
+    ]
+    terminal.table("Champions", ("model", "metric on unseen rows, 95 %", "verdict"), models)
+    receipt = facts["receipt"]
+    short = [
+        ("prediction", receipt["prediction"]),
+        ("probability", facts["predictions"]["lapse"]["predictions"][0]["probability"]),
+        ("model", f"{receipt['model']}, digest {receipt['model_digest'][:16]}"),
+        ("training set", f"digest {receipt['training_set_digest'][:16]}"),
+        *((f"view {name}", f"{v['boundary']}, snapshot {v['snapshot']}") for name, v in receipt["views"].items()),
+        ("replay", receipt["replay"]),
+    ]
+    terminal.table("Receipt", ("what", "value"), short)
+    _point_onwards(facts, is_serving=is_serving)
+
+
+def _point_onwards(facts: dict[str, Any], *, is_serving: bool) -> None:
+    home = facts["directory"]
+    terminal.say(f"\n[bold]{facts['seconds']:.0f} seconds[/] in all. Where to look next:")
+    if is_serving:
+        terminal.say(f"  {facts['docs']}  the server's own docs, until Ctrl-C")
+    else:
+        terminal.say(f"  inseam serve -p {home}   then http://127.0.0.1:8000/docs")
+    terminal.say(f"  inseam replay -p {home} {facts['receipt']['prediction']}")
+    terminal.say(f"  mlflow ui --backend-store-uri {facts['tracking']}")
+    terminal.say(f"  {home}/retail/   the definitions: change a window, then: inseam plan -p {home}")

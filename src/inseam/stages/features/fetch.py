@@ -199,12 +199,13 @@ class _Picker:
     def __init__(self, names: Sequence[str], keys: Schema) -> None:
         self._codec = KeyCodec(Schema(tuple(field for name in names for field in keys if field.name == name)))
         self._names = names
+        self._keys = keys.names
         self._places = [keys.names.index(name) for name in names]
         self._width = len(keys.fields)
         self._is_whole = self._places == list(range(self._width))
 
     def one(self, entity: Entity) -> bytes:
-        return self._codec.one(self._pick(entity))
+        return self._codec.one(entity if self._is_whole and type(entity) is tuple else self._pick(entity))
 
     def many(self, entities: Sequence[Entity]) -> list[bytes]:
         if self._is_whole and _PLAIN.issuperset(map(type, entities)):
@@ -212,16 +213,14 @@ class _Picker:
         return self._codec.many([self._pick(entity) for entity in entities])
 
     def _pick(self, entity: Entity) -> Sequence[Any]:
-        if type(entity) in _PLAIN:
-            if self._is_whole or len(entity) != self._width:
-                return entity  # type: ignore[return-value]
-            return [entity[place] for place in self._places]  # type: ignore[index]
         if isinstance(entity, Mapping):
             for name in self._names:
                 if name not in entity:
                     raise DataError("entity", f"{dict(entity)!r}", expected=f"a value of key {name!r}")
             return [entity[name] for name in self._names]
-        return self._pick(tuple(entity)) if isinstance(entity, Sequence) else [entity, entity]
+        if isinstance(entity, str) or not isinstance(entity, Sequence) or len(entity) != self._width:
+            raise DataError("entity", f"{entity!r}", expected=f"the values of {', '.join(self._keys)}")
+        return [entity[place] for place in self._places]
 
 
 def _check(views: Sequence[tuple[WindowedAggregate, str]], keys: Schema) -> None:

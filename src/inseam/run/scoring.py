@@ -1,0 +1,91 @@
+"""Batch inference of a model's champion, or of a version that is named."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from inseam.define.model import Model
+from inseam.ir.spine import SnapshotsSpine, Spine, TableSpine
+from inseam.ir.training import TrainingSetSpec
+from inseam.ir.windows import EVENT_TIME
+from inseam.kernel import clock
+from inseam.kernel.errors import DataError
+from inseam.kernel.names import did_you_mean
+from inseam.ports.bundle import BundleManifest, open_bundle
+from inseam.ports.progress import Progress, silent
+from inseam.run.context import Context
+from inseam.run.files import columns_and_digest
+from inseam.run.learning import champion_of, version_of
+from inseam.run.runs import run
+
+if TYPE_CHECKING:
+    from inseam.stages.score.scoring import ScoreResult
+
+
+def score(
+    context: Context,
+    name: str,
+    *,
+    out: Path | None = None,
+    as_of: int | None = None,
+    spine: Path | None = None,
+    version: int | None = None,
+    progress: Progress = silent,
+) -> ScoreResult:
+    """Ask the model for every active entity at ``as_of`` (default: now), or for each row of a ``spine`` file.
+
+    A spine file holds the keys, ``event_time``, and the columns that a request would bring. ``out`` None: rows are
+    appended to the Delta table ``scores/NAME``.
+    """
+    from inseam.stages.score.scoring import score as ask
+
+    schemas = context.checked()
+    record = champion_of(context, name) if version is None else version_of(context, name, version)
+    bundle = open_bundle(context.path("models") / record.path, record.digest)
+    training_set = context.model(name, schemas).training_set
+    instant = clock.now() if as_of is None else as_of
+    rows = _of_file(spine, bundle.manifest) if spine is not None else _of_entities(context, name, training_set, instant)
+    with run(context.ledger, "score", name, record.digest, {"version": record.version, "as_of": instant}) as opened:
+        result = ask(
+            bundle,
+            rows,
+            training_set.views,
+            version=record.version,
+            engine=context.engine,
+            tables=context.tables,
+            out=out if out is not None else f"scores/{name}",
+            progress=progress,
+        )
+        opened.outputs = {"rows": result.rows, "out": result.out, "snapshots": result.snapshots}
+    return result
+
+
+def _of_entities(context: Context, name: str, training_set: TrainingSetSpec, instant: int) -> Spine:
+    from inseam.stages.score.entities import entities_at
+
+    spine = training_set.spine
+    if not isinstance(spine, SnapshotsSpine):
+        declared = context.project.get(Model, name)
+        raise DataError(
+            f"model:{name}",
+            "it is asked about rows, not about entities on a grid",
+            expected=f"a spine file with the columns of {declared.training_set.ref}",
+            mend="give --spine FILE",
+        )
+    return entities_at(spine.relation, spine.keys, instant, spine.active)
+
+
+def _of_file(path: Path, manifest: BundleManifest) -> TableSpine:
+    schema, digest = columns_and_digest(path)
+    needed = (*(field.name for field in manifest.keys), *(field.name for field in manifest.inputs), EVENT_TIME)
+    for column in needed:
+        if column not in schema:
+            raise DataError(
+                str(path),
+                f"it has no column {column!r}",
+                expected=", ".join(needed),
+                mend=did_you_mean(column, schema.names),
+            )
+    keys = tuple(field.name for field in manifest.keys)
+    return TableSpine(str(path), digest, keys, EVENT_TIME, schema)

@@ -1,0 +1,195 @@
+"""Builds a training set: features and label at each instant of the spine, split by time, written once."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pyarrow.dataset as ds
+
+from inseam.ir.records import TrainingSetRecord
+from inseam.ir.spine import TableSpine
+from inseam.ir.training import LABEL, PART, TrainingSetSpec
+from inseam.kernel import clock
+from inseam.kernel.errors import DataError
+from inseam.kernel.frozen import fingerprint
+from inseam.ports.engine import Engine
+from inseam.ports.ledger import Ledger
+from inseam.ports.parquet_file import parquet_file
+from inseam.ports.pin import pinned_spine, pinned_views, relations_of, versions
+from inseam.ports.progress import Progress, silent
+from inseam.ports.tables import Tables
+from inseam.stages.features.digest import RowsDigest
+from inseam.stages.features.label import Tally, declared_watermark, ripe_until
+from inseam.stages.features.rows import Finished
+from inseam.stages.features.spine_rows import SpineRows
+from inseam.stages.features.split import Split, split_of
+
+WAIT_SECONDS = 24 * 3600.0
+"""How long a builder waits for another that builds the same set."""
+_LAYOUT = 1
+"""Rises when what is written for the same definition and data changes."""
+
+
+@dataclass(frozen=True)
+class _Build:
+    """One set to build: ``spec`` with the snapshots it reads, and where everything is."""
+
+    spec: TrainingSetSpec
+    fingerprint: str
+    snapshots: dict[str, int]
+    watermark: int | None
+    path: Path
+    engine: Engine
+    ledger: Ledger
+    progress: Progress
+
+
+def build(
+    spec: TrainingSetSpec,
+    *,
+    engine: Engine,
+    tables: Tables,
+    ledger: Ledger,
+    directory: Path,
+    progress: Progress = silent,
+) -> TrainingSetRecord:
+    """Write ``directory/<name>/<fingerprint>.parquet`` and its record, or find them already written.
+
+    Columns: keys, ``event_time``, carried columns, features, `LABEL`, `PART`; rows in the spine's order. Left out and
+    counted are rows whose label is not ripe, training rows whose label has seen what lies behind the split, and rows
+    whose label is NULL. The same definition, snapshots and watermark give the same fingerprint, and the same
+    fingerprint the same digest. `DataError` when no row is left.
+    """
+    build_ = _pinned(spec, engine, tables, ledger, directory, progress)
+    found = _written(build_)
+    if found is not None:
+        return found
+    with ledger.lease(f"training_set:{build_.fingerprint}", wait_seconds=WAIT_SECONDS):
+        return _written(build_) or _write(build_)
+
+
+def _pinned(
+    spec: TrainingSetSpec, engine: Engine, tables: Tables, ledger: Ledger, directory: Path, progress: Progress
+) -> _Build:
+    window = spec.label.window
+    snapshots = versions(tables, relations_of(spec.spine, [*spec.views, *([window] if window else [])]))
+    watermark = declared_watermark(spec.label, ledger)
+    brought = spec.spine.digest if isinstance(spec.spine, TableSpine) else None
+    whole = fingerprint((_LAYOUT, spec.fingerprint, sorted(snapshots.items()), watermark, brought))
+    pinned = replace(
+        spec,
+        spine=pinned_spine(spec.spine, snapshots),
+        views=pinned_views(spec.views, snapshots),
+        label=spec.label if window is None else replace(spec.label, window=pinned_views([window], snapshots)[0]),
+    )
+    path = directory.resolve() / spec.name / f"{whole}.parquet"
+    return _Build(pinned, whole, snapshots, watermark, path, engine, ledger, progress)
+
+
+def _written(build_: _Build) -> TrainingSetRecord | None:
+    """The record of this set when its file is there too; a directory that was moved takes its sets along."""
+    record = build_.ledger.get(TrainingSetRecord, build_.fingerprint)
+    if record is None or not build_.path.is_file():
+        return None
+    if record.path != str(build_.path):
+        record = replace(record, path=str(build_.path))
+        build_.ledger.put(record)
+    return record
+
+
+def _write(build_: _Build) -> TrainingSetRecord:
+    spec, before = build_.spec, build_.ledger.get(TrainingSetRecord, build_.fingerprint)
+    with SpineRows(build_.path.parent) as spine:
+        until = ripe_until(spec.label, build_.watermark, build_.engine)
+        spine.fill(build_.engine.spine(spec.spine), until, build_.progress)
+        if spine.rows == 0:
+            raise _nothing(spec, until, spine.unripe)
+        split = split_of(spec.split, spine.first, spine.last, spec.label.ahead)
+        digest, counts = _write_rows(build_, spine, split)
+    if before is not None and before.digest != digest:
+        raise DataError(
+            f"training_set:{spec.name}",
+            "its file was lost, and building it again gave other rows",
+            expected=f"digest {before.digest[:16]}…, found {digest[:16]}…",
+            mend="on-demand features may use nothing but their parameters: no clock, no random numbers, no files",
+        )
+    record = TrainingSetRecord(
+        fingerprint=build_.fingerprint,
+        name=spec.name,
+        digest=digest,
+        path=str(build_.path),
+        rows=counts["rows"],
+        counts=counts,
+        snapshots=dict(build_.snapshots),
+        statistics=_statistics(build_),
+        built_at=clock.now(),
+    )
+    build_.ledger.put(record)
+    return record
+
+
+def _nothing(spec: TrainingSetSpec, until: int | None, unripe: int) -> DataError:
+    subject = f"training_set:{spec.name}"
+    if unripe == 0 or until is None:
+        return DataError(subject, "the spine has no row", mend="check the spine's start, end and source")
+    return DataError(
+        subject,
+        f"none of the spine's {unripe:,} rows has a label that is known yet",
+        expected=f"rows at or before {clock.format_instant(until)}, which is "
+        f"{clock.format_duration(spec.label.ahead)} before the newest data of the label's source",
+        mend="ingest newer data, or start the spine earlier",
+    )
+
+
+def _write_rows(build_: _Build, spine: SpineRows, split: Split) -> tuple[str, dict[str, Any]]:
+    """Stream features, label and part of every kept row into the file; the rows' digest and what was counted."""
+    spec = build_.spec
+    window = spec.label.window
+    views = [*spec.views, *([window] if window is not None else [])]
+    stream = build_.engine.features(spine.kept(split), views)
+    finished = Finished(spec, spine.schema, stream.schema, split)
+    digest, tally = RowsDigest(finished.schema), Tally(spec.label.type)
+    test = done = 0
+    with parquet_file(build_.path, finished.schema.to_arrow()) as file:
+        for batch in stream:
+            done += batch.num_rows
+            rows = finished.rows(batch)
+            digest.update(rows)
+            tally.update(rows.column(LABEL))
+            test += finished.test_rows(rows)
+            file.write(rows)
+            build_.progress("features", done, spine.rows)
+    counts = {
+        "rows": file.rows,
+        "train": file.rows - test,
+        "test": test,
+        "purged": spine.purged,
+        "unripe": spine.unripe,
+        "dropped_null_label": done - file.rows,
+        "split_at": split.at,
+    }
+    return digest.hexdigest(), counts | tally.summary()
+
+
+def _statistics(build_: _Build) -> dict[str, Any]:
+    """Of features and label, for each part: the baseline against which drift is judged."""
+    names = list(dict.fromkeys([*(field.name for field in build_.spec.features), LABEL]))
+    whole = ds.dataset(build_.path, format="parquet")
+    found: dict[str, Any] = {}
+    for part in ("train", "test"):
+        build_.progress("statistics", len(found), 2)
+        rows = whole.scanner(columns=names, filter=ds.field(PART) == part).to_reader()
+        found[part] = _finite(build_.engine.describe(rows))
+    return found
+
+
+def _finite(value: Any) -> Any:
+    """JSON knows no infinity."""
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,0 +1,1 @@
+"""The room where models are asked in bulk."""

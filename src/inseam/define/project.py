@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import linecache
 import pkgutil
 import sys
 import traceback
@@ -84,8 +85,9 @@ def load(name: str, package: str, root: Path) -> Project:
     with _importing(root), collecting() as declarations:
         _forget(package)
         failures = list(_import_all(package, root))
-    if failures:
+        # The sources of functions are read now, while the files are those that were imported.
         mistakes = [problem for item in declarations for problem in item.problems()]
+    if failures:
         # A module that others import fails once for each of them.
         raise DefinitionError.of({(p.found, p.place): p for p in (*mistakes, *reversed(failures))}.values())
     return Project.of(name, declarations)
@@ -145,13 +147,14 @@ def _mend(error: BaseException) -> str:
 def _importing(root: Path) -> Iterator[None]:
     """The project's root stays first on the path: functions are imported again when steps run.
 
-    Bytecode is not written: it is dated by whole seconds, and would hide an edit made within the second.
+    Bytecode is not written, and no line kept: both are told apart by dates, too coarse for an edit soon after another.
     """
     path = str(root)
     if path in sys.path:
         sys.path.remove(path)
     sys.path.insert(0, path)
     importlib.invalidate_caches()
+    linecache.clearcache()
     before, sys.dont_write_bytecode = sys.dont_write_bytecode, True
     try:
         yield

@@ -17,12 +17,15 @@ import textwrap
 from collections.abc import Callable, Iterator, Mapping
 from types import ModuleType
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from inseam.ir.plain_source import Stripped, fixed_names, number_locals
 from inseam.kernel.errors import DefinitionError
 from inseam.kernel.frozen import fingerprint
 
 _MISSING = object()
+_known: WeakKeyDictionary[Callable[..., Any], str] = WeakKeyDictionary()
+"""Digests of the functions that this process holds: a file edited since does not change what they do."""
 
 
 def source_digest(function: Callable[..., Any]) -> str:
@@ -32,9 +35,14 @@ def source_digest(function: Callable[..., Any]) -> str:
     another kind, such as an open connection, holds. `DefinitionError` when the source cannot be read.
     """
     function = inspect.unwrap(function)
+    if inspect.isfunction(function) and function in _known:
+        return _known[function]
     reader = _Reader(getattr(function, "__module__", "").partition(".")[0])
     reader.read(function)
-    return hashlib.sha256("\n".join(reader.texts).encode()).hexdigest()[:32]
+    digest = hashlib.sha256("\n".join(reader.texts).encode()).hexdigest()[:32]
+    if inspect.isfunction(function):
+        _known[function] = digest
+    return digest
 
 
 class _Reader:

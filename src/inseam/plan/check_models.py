@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from inseam.define.aggregate import Aggregate
 from inseam.define.endpoint import Endpoint
 from inseam.define.model import METRICS, Model
 from inseam.define.training_set import TrainingSet
@@ -67,9 +68,10 @@ def endpoint_problems(item: Endpoint, schemas: Schemas) -> Iterator[Problem]:
                 expected="views with every of 1s or more",
             )
         for name in use.features:
-            if name not in item.defaults or name not in use.view.features:
+            aggregate = use.view.features.get(name)
+            if name not in item.defaults or not isinstance(aggregate, Aggregate):
                 continue
-            value, type_ = item.defaults[name], value_type(use.view.features[name], schemas.of(use.view.rows))
+            value, type_ = item.defaults[name], value_type(aggregate, schemas.of(use.view.rows))
             if type_ is not None and value is not None and isinstance(value, str) == type_.is_numeric:
                 yield item.problem(
                     "type-clash", f"the default of {name!r}, a {type_.value}, is {value!r}", expected=f"a {type_.value}"

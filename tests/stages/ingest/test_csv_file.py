@@ -100,8 +100,15 @@ def test_small_blocks_give_the_same_records(tmp_path: Path, monkeypatch: pytest.
 
 @pytest.mark.parametrize(
     ("encoding", "declared"),
-    [("utf-8", None), ("utf-8-sig", None), ("utf-16", None), ("utf-16-le", "utf-16-le"), ("cp1252", "cp1252")]
-    + [("latin-1", "latin-1"), ("utf-8", "utf-8")],
+    [
+        ("utf-8", None),
+        ("utf-8-sig", None),
+        ("utf-16", None),
+        ("utf-16-le", "utf-16-le"),
+        ("cp1252", "cp1252"),
+        ("latin-1", "latin-1"),
+        ("utf-8", "utf-8"),
+    ],
 )
 def test_encodings(tmp_path: Path, encoding: str, declared: str | None) -> None:
     path = written(tmp_path, "naïve,b\né,ß\n".encode(encoding))
@@ -181,7 +188,7 @@ def test_nasty_files_are_read_as_pythons_csv_module_reads_them(
         rows, rejects = read(written(Path(directory), content), delimiter=",")
     # Python names the line on which a record begins only by where the one before it ended.
     assert len(rows) + len(rejects) == len(expected) - 1
-    lines = {line: record for line, record in expected[1:]}
+    lines = dict(expected[1:])
     for line, cells in rows:
         assert [cell or "" for cell in cells] == lines[line]
     for line, reason, _ in rejects:

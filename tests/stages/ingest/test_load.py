@@ -39,7 +39,7 @@ def test_rows_files_and_system_columns(place: Any) -> None:
         "line": 3,
         "reason": "amount: 'x' is not float64",
         "check": None,
-        "raw": '{"at": "2024-01-03", "amount": "x", "item": "z"}',
+        "raw": '{"at":"2024-01-03","amount":"x","item":"z"}',
         "quarantined_at": datetime(2024, 6, 1, tzinfo=UTC),
     }
     files = {(file.path.rsplit("/", 1)[1], file.rows) for file in place.ledger.select(LoadedFileRecord)}

@@ -45,9 +45,7 @@ def test_integers(spoiler: str | None) -> None:
     assert faults == ({} if spoiler is None else {13: "is not int64"})
 
 
-@pytest.mark.parametrize(
-    "text", ["1.5", "0x10", "1e3", "12,5", "1,23,4", "9223372036854775808", "1_000", "٣", "--1", "-"]
-)
+@pytest.mark.parametrize("text", ["1.5", "0x10", "1e3", "12,5", "1,23,4", f"{2**63}", "1_000", "٣", "--1", "-"])
 def test_what_is_no_integer(text: str) -> None:
     assert cast(["1", text], "int64")[1].keys() == {1}
 

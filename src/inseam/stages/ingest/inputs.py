@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable, Container, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,7 +63,7 @@ class FileInput:
         }
         try:
             yield from readers[self.file.format](self.file, self.spec, advance)
-        except (EOFError, OSError) as error:
+        except (EOFError, OSError, zlib.error) as error:
             subject = f"source:{self.spec.name}"
             raise DataError(subject, f"{self.file.path.name} cannot be read: {error}") from error
         advance(self.file.size)

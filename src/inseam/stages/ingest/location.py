@@ -6,6 +6,7 @@ import codecs
 import glob
 import gzip
 import io
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -107,11 +108,14 @@ def examine(path: Path, spec: SourceSpec) -> InputFile:
             mend="declare the source's format: csv, parquet or jsonl",
         )
     digest = xxhash.xxh3_128()
-    with path.open("rb") as file:
-        while chunk := file.read(CHUNK):
-            digest.update(chunk)
-    size = path.stat().st_size
-    encoding = "binary" if form == "parquet" else _encoding(path, spec)
+    try:
+        with path.open("rb") as file:
+            while chunk := file.read(CHUNK):
+                digest.update(chunk)
+        size = path.stat().st_size
+        encoding = "binary" if form == "parquet" else _encoding(path, spec)
+    except (EOFError, OSError, zlib.error) as error:
+        raise DataError(f"source:{spec.name}", f"{path.name} cannot be read: {error}") from error
     return InputFile(path, form, size, digest.hexdigest(), encoding)
 
 
@@ -123,7 +127,11 @@ def physical_lines(file: InputFile) -> Iterator[str]:
 
 def _encoding(path: Path, spec: SourceSpec) -> str:
     if spec.encoding is not None:
-        name = codecs.lookup(spec.encoding).name
+        try:
+            name = codecs.lookup(spec.encoding).name
+        except LookupError:
+            mend = "an encoding that Python knows, e.g. utf-8, utf-16, cp1252 or latin-1"
+            raise DataError(f"source:{spec.name}", f"there is no encoding {spec.encoding!r}", mend=mend) from None
         return "utf-8-sig" if name == "utf-8" else name
     with _open(path) as file:
         head = file.read(4)

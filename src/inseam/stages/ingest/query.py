@@ -44,7 +44,8 @@ def read_query(spec: SourceSpec) -> Iterator[Cells]:
         first = 1
         with engine.connect() as connection:
             streaming = connection.execution_options(stream_results=True, max_row_buffer=FETCH_ROWS)
-            result = streaming.exec_driver_sql(spec.query or "")
+            # Escaped, so that a colon in the query is a colon; % is escaped by SQLAlchemy itself.
+            result = streaming.execute(sa.text((spec.query or "").replace(":", "\\:")))
             names = list(result.keys())
             for rows in result.yield_per(FETCH_ROWS).partitions():
                 columns = {name: column_of(values) for name, values in zip(names, zip(*rows, strict=True), strict=True)}

@@ -9,8 +9,10 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
+import msgspec
 import pyarrow as pa
 
+_encode = msgspec.json.Encoder(enc_hook=str).encode
 _KINDS: dict[type, pa.DataType] = {
     bool: pa.bool_(),
     int: pa.int64(),
@@ -56,13 +58,11 @@ def as_text(value: Any) -> str | None:
 
 
 def as_json(row: dict[str, Any]) -> str:
-    """A row as a JSON object, for quarantine."""
-    finite = {name: _plain(value) for name, value in row.items()}
-    return json.dumps(finite, ensure_ascii=False, default=as_text)
-
-
-def _plain(value: Any) -> Any:
-    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
+    """A row as a JSON object, for quarantine. What JSON has no number for is written as a text."""
+    for name, value in row.items():
+        if isinstance(value, float) and not math.isfinite(value):
+            row = row | {name: str(value)}
+    return _encode(row).decode()
 
 
 def _instants(values: Sequence[Any]) -> pa.Array:

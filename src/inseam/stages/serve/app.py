@@ -103,19 +103,23 @@ def _check_names(endpoints: Sequence[ServedEndpoint]) -> None:
 
 
 async def _tend(front: Front) -> None:
-    """What is looked after every second: the log's segments, and gauges."""
+    """What is looked after every second: the log's segments, and what other workers show of this one."""
     while True:
         try:
             front.log.tend()
         except OSError as error:
             front.journal.failure(error, where="prediction log")
-        front.metrics.lag.set(front.shedder.lag)
-        for name, one in front.endpoints.items():
-            champion = one.champion.current
-            if champion is not None:
-                front.metrics.version.labels(name, one.spec.model).set(champion.version)
-            front.metrics.broken.labels(name).set(1 if one.champion.problem is not None else 0)
+        _gauge(front)
         await asyncio.sleep(_TEND_SECONDS)
+
+
+def _gauge(front: Front) -> None:
+    front.metrics.lag.set(front.shedder.lag)
+    for name, one in front.endpoints.items():
+        champion = one.champion.current
+        if champion is not None:
+            front.metrics.version.labels(name, one.spec.model).set(champion.version)
+        front.metrics.broken.labels(name).set(1 if one.champion.problem is not None else 0)
 
 
 def _add_routes(app: ServingApp) -> None:
@@ -132,6 +136,7 @@ def _add_routes(app: ServingApp) -> None:
 
     @app.get("/metrics", tags=["server"], summary="Prometheus metrics", response_class=Response)
     async def metrics() -> Response:
+        _gauge(front)
         return Response(front.metrics.text(), media_type=CONTENT_TYPE)
 
     @app.get("/endpoints", tags=["server"], summary="What is served")

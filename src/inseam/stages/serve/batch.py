@@ -20,17 +20,17 @@ from inseam.ir.training import EndpointSpec
 from inseam.kernel.clock import now
 from inseam.kernel.errors import NotFoundError, Problem
 from inseam.kernel.frozen import fingerprint
-from inseam.stages.serve.endpoint import Champion, FeatureRows, ServedEndpoint
+from inseam.stages.serve.endpoint import Champion, ServedEndpoint
 from inseam.stages.serve.ids import endpoint_tag, format_id, make_ids
 from inseam.stages.serve.journal import Journal
 from inseam.stages.serve.log import PredictionLog
 from inseam.stages.serve.metrics import Metrics
-from inseam.stages.serve.predict import derive, look_up, outputs, pack
+from inseam.stages.serve.predict import Looked, derive, look_up, outputs, pack
 from inseam.stages.serve.record import NO_INSTANT, NO_VERSION, Batch, Context, names_of
 from inseam.stages.serve.reply import Prediction, Reply, ViewColumns, predictions
 from inseam.stages.serve.request import Asked, RequestRefusedError
 
-_NO_VIEWS = ViewColumns((), (), (), ())
+_NO_VIEWS = ViewColumns((), (), (), (), (), has_missing=False)
 
 
 @dataclass(slots=True, eq=False)
@@ -119,11 +119,11 @@ class Batcher:
             raise RequestRefusedError(503, Problem("not-ready", f"endpoint:{spec.name}", "no model is loaded yet"))
         rows = [row for one in group for row in one.asked.rows]
         looked = look_up(spec, endpoint.reader, rows, at=at, is_given=is_given)
-        if spec.unknown == "reject" and looked.unknown.any():
+        if spec.unknown == "reject" and looked.unknown is not None:
             raise _rejected(spec, looked.keys, int(looked.unknown.argmax()))
         derived = derive(champion.bundle, looked.columns)
         output = outputs(champion.bundle, looked.columns)
-        views = _NO_VIEWS if looked.online is None else _view_columns(spec, looked.online, at)
+        views = _view_columns(spec, looked, at)
         context = _context(spec, champion)
         numbers = make_ids(at, _tag(spec.name), len(rows))
         moment = time.perf_counter()
@@ -137,7 +137,7 @@ class Batcher:
             features=[pack(looked.columns[name], type_) for name, type_ in context.features],
             derived=[pack(derived[name], type_) for name, type_ in context.derived],
             boundaries=[column.tobytes() for column in views.boundaries],
-            versions=_versions(spec, looked.online),
+            versions=[column.tobytes() for column in views.versions],
             missing=[column.tobytes() for column in views.missing],
             stale=[column.tobytes() for column in views.stale],
             output=output.tobytes(),
@@ -161,39 +161,32 @@ class Batcher:
     def _count(self, endpoint: str, rows: int, views: ViewColumns) -> None:
         self._metrics.rows.labels(endpoint).inc(rows)
         for place, name in enumerate(views.names):
-            if absent := int(np.count_nonzero(views.missing[place])):
+            if views.has_missing and (absent := int(np.count_nonzero(views.missing[place]))):
                 self._metrics.missing.labels(endpoint, name).inc(absent)
             if old := int(np.count_nonzero(views.stale[place])):
                 self._metrics.stale.labels(endpoint, name).inc(old)
 
 
-def _view_columns(spec: EndpointSpec, online: FeatureRows, at: int) -> ViewColumns:
+def _view_columns(spec: EndpointSpec, looked: Looked, at: int) -> ViewColumns:
     """Where nothing was found the boundary is `NO_INSTANT`. ``max_staleness`` replaces the reader's own judgement."""
+    online = looked.online
+    if online is None:
+        return _NO_VIEWS
     names = [view.name for view in spec.views]
-    missing = [np.asarray(online.is_missing[name], np.bool_) for name in names]
-    boundaries = [
-        np.where(absent, NO_INSTANT, online.boundaries[name]).astype(np.int64)
-        if absent.any()
-        else np.asarray(online.boundaries[name], np.int64)
-        for name, absent in zip(names, missing, strict=True)
-    ]
+    missing = [online.is_missing[name] for name in names]
+    boundaries = [online.boundaries[name] for name in names]
+    versions = [online.versions[name] for name in names]
     if spec.max_staleness is None:
-        stale = [
-            np.asarray(online.is_stale[name], np.bool_) & ~absent for name, absent in zip(names, missing, strict=True)
-        ]
+        stale = [online.is_stale[name] for name in names]
     else:
         oldest = at - spec.max_staleness
-        stale = [(column < oldest) & ~absent for column, absent in zip(boundaries, missing, strict=True)]
-    return ViewColumns(names, boundaries, missing, stale)
-
-
-def _versions(spec: EndpointSpec, online: FeatureRows | None) -> list[bytes]:
-    if online is None:
-        return []
-    return [
-        np.where(online.is_missing[view.name], NO_VERSION, online.versions[view.name]).astype(np.int64).tobytes()
-        for view in spec.views
-    ]
+        stale = [boundary < oldest for boundary in boundaries]
+    if looked.has_missing:
+        pairs = list(zip(missing, boundaries, versions, stale, strict=True))
+        boundaries = [np.where(absent, NO_INSTANT, boundary) for absent, boundary, _, _ in pairs]
+        versions = [np.where(absent, NO_VERSION, version) for absent, _, version, _ in pairs]
+        stale = [old & ~absent for absent, _, _, old in pairs]
+    return ViewColumns(names, boundaries, versions, missing, stale, has_missing=looked.has_missing)
 
 
 @lru_cache(maxsize=256)
@@ -255,7 +248,7 @@ def _internal(endpoint: str) -> Problem:
     )
 
 
-def _rejected(spec: EndpointSpec, keys: list[list[Any]], row: int) -> RequestRefusedError:
+def _rejected(spec: EndpointSpec, keys: list[Sequence[Any]], row: int) -> RequestRefusedError:
     named = ", ".join(f"{field.name} {column[row]!r}" for field, column in zip(spec.keys, keys, strict=True))
     problem = Problem(NotFoundError.code, f"rows[{row}]", f"{named} is not known here", "an entity with features")
     return RequestRefusedError(404, problem)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,8 +44,8 @@ class Batch(msgspec.Struct, array_like=True, tag="batch"):
     at: int
     ids: bytes
     latency: list[int]
-    keys: list[list[Any]]
-    inputs: list[list[Any]]
+    keys: list[Sequence[Any]]
+    inputs: list[Sequence[Any]]
     features: list[Packed]
     derived: list[Packed]
     boundaries: list[bytes]

@@ -38,12 +38,14 @@ class Reply(msgspec.Struct):
 
 
 class ViewColumns(msgspec.Struct):
-    """What the online store said of some rows, a column a view."""
+    """What the online store said of some rows, a column a view; nothing for features that the caller gave."""
 
     names: Sequence[str]
     boundaries: Sequence[np.ndarray]
+    versions: Sequence[np.ndarray]
     missing: Sequence[np.ndarray]
     stale: Sequence[np.ndarray]
+    has_missing: bool
 
 
 _iso = lru_cache(maxsize=4096)(format_instant)

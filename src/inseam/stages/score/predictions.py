@@ -8,7 +8,7 @@ import pyarrow as pa
 from inseam.ir.training import Task
 from inseam.ir.windows import EVENT_TIME
 from inseam.kernel.errors import DataError, DefinitionError
-from inseam.kernel.types import DataType, Field, Schema
+from inseam.kernel.types import DataType, Field, Schema, arrow_type
 from inseam.ports.bundle import Bundle, BundleManifest
 
 CLASS, PROBABILITY, PREDICTION = "class", "probability", "prediction"
@@ -44,15 +44,7 @@ def output_schema(manifest: BundleManifest, stream: Schema) -> Schema:
         if name not in stream:
             raise DataError(f"model:{manifest.model}", f"the spine has no key {name!r}")
     kept = [field for field in stream if field.name in (*keys, EVENT_TIME)]
-    outputs = {
-        Task.BINARY: [Field(PROBABILITY, DataType.FLOAT64)],
-        Task.REGRESSION: [Field(PREDICTION, DataType.FLOAT64)],
-        Task.MULTICLASS: [
-            Field(CLASS, _class_type(manifest)),
-            *(Field(f"{PROBABILITY}_{label}", DataType.FLOAT64) for label in manifest.classes),
-        ],
-    }[manifest.task]
-    schema = Schema((*kept, *outputs, Field(MODEL, DataType.STRING), Field(VERSION, DataType.INT64)))
+    schema = Schema((*kept, *_outputs(manifest), Field(MODEL, DataType.STRING), Field(VERSION, DataType.INT64)))
     if len(set(schema.names)) != len(schema.names):
         raise DefinitionError(
             f"model:{manifest.model}",
@@ -62,12 +54,20 @@ def output_schema(manifest: BundleManifest, stream: Schema) -> Schema:
     return schema
 
 
+def _outputs(manifest: BundleManifest) -> list[Field]:
+    if manifest.task is not Task.MULTICLASS:
+        return [Field(PROBABILITY if manifest.task is Task.BINARY else PREDICTION, DataType.FLOAT64)]
+    shares = [Field(f"{PROBABILITY}_{label}", DataType.FLOAT64) for label in manifest.classes]
+    return [Field(CLASS, _class_type(manifest)), *shares]
+
+
 def output_columns(manifest: BundleManifest, output: np.ndarray) -> list[pa.Array]:
     """The outputs of `Bundle.predict` in the order of `output_schema`."""
     if manifest.task is not Task.MULTICLASS:
         return [pa.array(np.ascontiguousarray(output.reshape(len(output)), np.float64))]
-    type_ = Schema((Field(CLASS, _class_type(manifest)),)).to_arrow().field(0).type
-    likeliest = pa.array(list(manifest.classes), type_).take(pa.array(output.argmax(axis=1)))
+    likeliest = pa.array(list(manifest.classes), arrow_type(_class_type(manifest))).take(
+        pa.array(output.argmax(axis=1))
+    )
     return [likeliest, *(pa.array(np.ascontiguousarray(output[:, place])) for place in range(output.shape[1]))]
 
 

@@ -6,11 +6,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 
 from inseam.ir.encoding import to_numpy
 from inseam.ir.spine import Spine
 from inseam.ir.windows import WindowedAggregate
+from inseam.kernel.errors import DataError, InseamError
 from inseam.kernel.types import Schema
 from inseam.ports.bundle import Bundle
 from inseam.ports.engine import Engine
@@ -84,10 +86,22 @@ class _Answers:
         for batch in self._features:
             if batch.num_rows == 0:
                 continue
-            output = self._bundle.predict({name: to_numpy(batch.column(name), type_) for name, type_ in needed.items()})
+            output = self._ask({name: to_numpy(batch.column(name), type_) for name, type_ in needed.items()})
             columns = [batch.column(name).cast(self.schema.field(name).type) for name in kept]
             columns += output_columns(manifest, output)
             columns += [pa.repeat(manifest.model, batch.num_rows), pa.repeat(pa.scalar(self._version), batch.num_rows)]
             self.rows += batch.num_rows
             self._progress("score", self.rows)
             yield pa.record_batch(columns, schema=self.schema)
+
+    def _ask(self, columns: dict[str, np.ndarray]) -> np.ndarray:
+        try:
+            return self._bundle.predict(columns)
+        except InseamError:
+            raise
+        except Exception as error:
+            raise DataError(
+                f"model:{self._bundle.manifest.model}@{self._version}",
+                f"it could not answer: {type(error).__name__}: {str(error).strip().partition(chr(10))[0]}",
+                mend="a model that refuses NULL needs an imputer in its pipeline",
+            ) from error

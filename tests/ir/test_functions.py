@@ -136,6 +136,11 @@ def test_parameters_that_are_assigned_keep_their_places(digest: Callable[..., st
     assert digest(files=one) != digest(files=other)
 
 
+def test_a_parameter_is_not_the_global_of_its_name(digest: Callable[..., str]):
+    files = {"features.py": "rate = 3\ndef subject(rate):\n    return rate * 2\n"}
+    assert digest(files=files) == digest(("rate = 3", "rate = 4"), files=files)
+
+
 def test_what_is_imported_within_the_function_counts(digest: Callable[..., str]):
     files = {
         "text.py": "def clean(text):\n    return text.strip()\n",

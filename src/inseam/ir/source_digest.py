@@ -81,11 +81,13 @@ class _Reader:
 
     def _names(self, tree: ast.AST, names: Mapping[str, Any]) -> Iterator[str]:
         """Replace each name from outside by its number, and say what it stands for."""
-        # A name that is also bound within may mean either: it keeps its spelling.
-        fixed = fixed_names(tree)
+        # A name that is also bound somewhere within may mean either: it keeps its spelling.
+        fixed, parameters = fixed_names(tree), _parameters(tree)
         numbered: dict[str, str] = {}
         for node in ast.walk(tree):
-            if not isinstance(node, ast.Name) or node.id not in names or node.id.startswith("__"):
+            if not isinstance(node, ast.Name) or node.id not in names or node.id in parameters:
+                continue
+            if node.id.startswith("__"):
                 continue
             if node.id not in numbered:
                 numbered[node.id] = node.id if node.id in fixed else f"_g{len(numbered)}"
@@ -153,6 +155,13 @@ def _definition(thing: Any) -> ast.AST:
             "the source cannot be read" if hasattr(thing, "__code__") else "this is not a Python function",
             expected="a function defined with `def` in a module of the project",
         ) from None
+
+
+def _parameters(tree: ast.AST) -> set[str]:
+    """Those of the function itself: within it, their names never mean anything from outside."""
+    if not isinstance(tree, ast.FunctionDef | ast.AsyncFunctionDef):
+        return set()
+    return {node.arg for node in ast.walk(tree.args) if isinstance(node, ast.arg)}
 
 
 def _namespace(thing: Any, tree: ast.AST) -> dict[str, Any]:

@@ -26,10 +26,14 @@ from inseam.ports.tables import CommitKey, Snapshot
 
 ATTEMPTS = 14
 COMMITS_PER_CHECKPOINT = 20
-# Statistics of all columns, not of the first 32 alone: snapshots answer for NULLs without reading data.
 COMMIT = "inseam.commit"
 """In a commit's metadata: what names it, so that its version can be found."""
-CONFIGURATION = {"delta.dataSkippingNumIndexedCols": "-1"}
+CONFIGURATION = {
+    # Statistics of all columns, not of the first 32 alone: snapshots answer for NULLs without reading data.
+    "delta.dataSkippingNumIndexedCols": "-1",
+    # A replay may ask for any snapshot, however old: the log is never cut by itself.
+    "delta.enableExpiredLogCleanup": "false",
+}
 
 
 class DeltaTables:

@@ -188,3 +188,5 @@ def endpoint(champion: Bundle | None = None, **changes: Any) -> ServedEndpoint:
 
 
 ROW = {"customer_id": "c1", "basket_value": 12.5, "coupon": None, "first_seen": "2026-01-31"}
+
+PREDICT = "/endpoints/lapse/predict"

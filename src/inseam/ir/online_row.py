@@ -15,7 +15,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Collection, Sequence
 from datetime import date
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -44,14 +44,13 @@ def _date(days: int) -> date:
 
 _INSTANTS: dict[DataType, Any] = {DataType.TIMESTAMP: to_datetime, DataType.DATE: _date}
 _SPECIAL = (DataType.STRING, *_INSTANTS)
+_FLOAT = np.dtype("<f8")
+_FORMS = {DataType.TIMESTAMP: np.dtype("datetime64[us]"), DataType.DATE: np.dtype("datetime64[D]")}
+_NULLS = {DataType.STRING: None, DataType.TIMESTAMP: np.datetime64("NaT"), DataType.DATE: np.datetime64("NaT")}
 
 
-class Row(NamedTuple):
-    """One online row. ``values`` in the schema's order, None for NULL; instants as UTC datetimes."""
-
-    boundary: int
-    version: int
-    values: Sequence[Any]
+Row = tuple[int, int, Sequence[Any]]
+"""Boundary, version and the wanted features' values: None for NULL, instants as UTC datetimes."""
 
 
 class RowCodec:
@@ -78,6 +77,7 @@ class RowCodec:
         codes = "".join(_CODES.get(field.type, "q") for field in schema)
         self._unpack = struct.Struct(f"<qq{self.null_words}Q{codes}").unpack_from
         self._special = [(i, field.type) for i, field in enumerate(self.fields) if field.type in _SPECIAL]
+        self._is_whole = len(chosen) == width
         self._order = {place: i for i, place in enumerate(self.places)}
         self.nothing = self._nothing(zeros)
         """The row that stands in where an entity has none: its boundary is `NO_BOUNDARY`, its version `NO_VERSION`."""
@@ -115,7 +115,13 @@ class RowCodec:
         """One row."""
         words = self._unpack(row)
         head = self.head
-        values = [words[head + place] for place in self.places]
+        values: Any = words[head:] if self._is_whole else [words[head + place] for place in self.places]
+        if self._special or any(words[2:head]):
+            values = self._finish(row, words, list(values))
+        return words[0], words[1], values
+
+    def _finish(self, row: bytes, words: Sequence[int], values: list[Any]) -> list[Any]:
+        """Strings and instants made of their slots, and NULLs."""
         for i, type_ in self._special:
             slot = values[i]
             if type_ is DataType.STRING:
@@ -130,7 +136,7 @@ class RowCodec:
                 if wanted is not None:
                     values[wanted] = None
                 bits &= bits - 1
-        return Row(words[0], words[1], values)
+        return values
 
     def block(self, rows: Sequence[bytes | None]) -> RowBlock:
         """Many rows, decoded together; where there is none, `nothing` stands in."""
@@ -146,7 +152,7 @@ class RowBlock:
         self._rows = rows
         whole = b"".join([row[: codec.size] for row in rows] if codec.has_tail else rows)
         self._words = np.frombuffer(whole, "<i8").reshape(len(rows), codec.words)
-        self._has_nulls = bool(self._words[:, 2 : codec.head].any())
+        self._has_nulls = np.count_nonzero(self._words[:, 2 : codec.head]) > 0
 
     @property
     def boundaries(self) -> np.ndarray:
@@ -161,7 +167,7 @@ class RowBlock:
     def values(self) -> list[list[Any]]:
         """Each wanted feature's Python values, None for NULL."""
         codec = self._codec
-        floats: list[list[Any]] = self._words[:, codec.head :].view("<f8").T.tolist()
+        floats: list[list[Any]] = self._words[:, codec.head :].view(_FLOAT).T.tolist()
         columns = [
             floats[place] if field.type is DataType.FLOAT64 else self._values(place, field.type)
             for place, field in zip(codec.places, codec.fields, strict=True)
@@ -174,8 +180,14 @@ class RowBlock:
 
     def arrays(self) -> list[np.ndarray]:
         """Each wanted feature as one numpy array in the forms of `encoding.to_numpy`."""
-        codec = self._codec
-        return [self._array(place, field.type) for place, field in zip(codec.places, codec.fields, strict=True)]
+        slots = self._words[:, self._codec.head :].T.copy()
+        arrays = []
+        for place, field in zip(self._codec.places, self._codec.fields, strict=True):
+            array = self._array(slots[place], place, field.type)
+            if self._has_nulls:
+                array[self._nulls(place)] = _NULLS.get(field.type, np.nan)
+            arrays.append(array)
+        return arrays
 
     def _nulls(self, place: int) -> np.ndarray:
         word = self._words[:, 2 + place // 64]
@@ -194,23 +206,12 @@ class RowBlock:
         convert = _INSTANTS.get(type_)
         return values if convert is None else list(map(convert, values))
 
-    def _array(self, place: int, type_: DataType) -> np.ndarray:
-        slots = self._words[:, self._codec.head + place]
-        array: np.ndarray
-        null: Any
+    def _array(self, slots: np.ndarray, place: int, type_: DataType) -> np.ndarray:
+        if type_ is DataType.FLOAT64:
+            return slots.view(_FLOAT)
         if type_ is DataType.STRING:
-            array, null = np.array(self._values(place, type_), dtype=object), None
-        elif type_ is DataType.FLOAT64:
-            array, null = slots.view("<f8").copy(), np.nan
-        elif type_ is DataType.TIMESTAMP:
-            array, null = slots.astype("datetime64[us]"), np.datetime64("NaT")
-        elif type_ is DataType.DATE:
-            array, null = slots.astype("datetime64[D]"), np.datetime64("NaT")
-        else:
-            array, null = slots.astype(np.float64), np.nan
-        if self._has_nulls:
-            array[self._nulls(place)] = null
-        return array
+            return np.array(self._values(place, type_), dtype=object)
+        return slots.astype(_FORMS.get(type_, _FLOAT))
 
 
 def _slots(column: pa.Array, name: str, type_: DataType) -> np.ndarray:

@@ -43,7 +43,10 @@ class Environment:
     def view(self, tables: Sequence[str], work: Work[T]) -> T | None:
         """``work`` in one read transaction; None, and no work, while nothing was ever written here."""
         with self.lock:
-            return self._retry(lambda: self._view(tables, work))
+            try:
+                return self._view(tables, work)
+            except lmdb.Error:
+                return self._retry(lambda: self._view(tables, work))
 
     def change(self, tables: Sequence[str], work: Work[T]) -> T:
         """``work`` in one durable write transaction, which makes tables that are missing; a full map is doubled."""
@@ -82,8 +85,10 @@ class Environment:
         opened = self._open or self._reopen()
         if opened is None:
             return None
-        handles = [self._handles.get(table) for table in tables]
-        if None in handles:
+        known = self._handles
+        try:
+            handles = [known[table] for table in tables]
+        except KeyError:
             handles = [self._find(opened, table) for table in tables]
         with opened.begin() as transaction:
             return work(transaction, handles)

@@ -24,7 +24,7 @@ Entity = Mapping[str, Any] | Sequence[Any]
 """An entity's key fields by name, or their values in the order of the reader's ``keys``."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class FeatureRow:
     """One entity's online values. The other mappings are by view; a missing row has no boundary and no version."""
 
@@ -133,17 +133,25 @@ class FeatureReader:
         instant = clock.now() if at is None else at
         keys = [(picker.one(entity),) for picker in self._pickers]
         found = self._store.read(self._tables, [keys[i] for i in self._picker_of])
-        row = FeatureRow({}, {}, {}, {}, {})
-        for view, (text,) in zip(self._views, found, strict=True):
+        values: dict[str, Any] = {}
+        boundaries: dict[str, int | None] = {}
+        versions: dict[str, int | None] = {}
+        stale: dict[str, bool] = {}
+        missing: dict[str, bool] = {}
+        for view, rows in zip(self._views, found, strict=True):
+            text = rows[0]
             name = view.name
-            codec = view.codec if text is None or view.is_sure else view.codec_for((text,))
-            boundary, version, values = codec.decode(codec.nothing if text is None else text)
-            row.values.update(zip(codec.names, values, strict=True))
-            is_missing = row.is_missing[name] = text is None
-            row.boundaries[name] = None if is_missing else boundary
-            row.versions[name] = None if is_missing else version
-            row.is_stale[name] = not is_missing and boundary < view.due(instant)
-        return row
+            if text is None:
+                values.update(zip(view.codec.names, view.codec.decode(view.codec.nothing)[2], strict=True))
+                boundaries[name] = versions[name] = None
+                stale[name], missing[name] = False, True
+            else:
+                codec = view.codec if view.is_sure else view.codec_for(rows)
+                boundary, versions[name], decoded = codec.decode(text)
+                values.update(zip(codec.names, decoded, strict=True))
+                boundaries[name] = boundary
+                stale[name], missing[name] = boundary < view.due(instant), False
+        return FeatureRow(values, boundaries, versions, stale, missing)
 
 
 class _View:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import shutil
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -47,6 +49,8 @@ def _show(step: Step) -> None:
 
 
 def _summarise(facts: dict[str, Any], *, is_serving: bool) -> None:
+    from inseam.surface.demo.told import interval
+
     terminal.say("")
     sets = [
         (name, f["rows"], f.get("train"), f.get("test"), f.get("positive_rate"))
@@ -56,7 +60,7 @@ def _summarise(facts: dict[str, Any], *, is_serving: bool) -> None:
     models = [
         (
             f"{name}@{f['version']}",
-            f"{f['metric']} {f['value']:.4f} [{f['low']:.4f}, {f['high']:.4f}]",
+            interval(f),
             f"{sum(f['gates'].values())} of {len(f['gates'])} gates passed",
         )
         for name, f in facts["models"].items()
@@ -76,12 +80,19 @@ def _summarise(facts: dict[str, Any], *, is_serving: bool) -> None:
 
 
 def _point_onwards(facts: dict[str, Any], *, is_serving: bool) -> None:
-    home = facts["directory"]
+    inseam, home = _command(), facts["directory"]
     terminal.say(f"\n[bold]{facts['seconds']:.0f} seconds[/] in all. Where to look next:")
     if is_serving:
-        terminal.say(f"  {facts['docs']}  the server's own docs, until Ctrl-C")
+        terminal.say(f"  {facts['docs']}   the running server's docs, until Ctrl-C")
     else:
-        terminal.say(f"  inseam serve -p {home}   then http://127.0.0.1:8000/docs")
-    terminal.say(f"  inseam replay -p {home} {facts['receipt']['prediction']}")
-    terminal.say(f"  mlflow ui --backend-store-uri {facts['tracking']}")
-    terminal.say(f"  {home}/retail/   the definitions: change a window, then: inseam plan -p {home}")
+        terminal.say(f"  {inseam} serve -p {home}   then its docs: http://127.0.0.1:8000/docs")
+    terminal.say(f"  {inseam} replay -p {home} {facts['receipt']['prediction']}")
+    terminal.say(f"  {Path(inseam).with_name('mlflow')} ui --backend-store-uri {facts['tracking']}")
+    terminal.say(f"  {home}/retail/shop.py   change a window there, then: {inseam} plan -p {home}")
+
+
+def _command() -> str:
+    """How this program was called: by its name where that finds it, else by its path."""
+    called = Path(sys.argv[0])
+    found = shutil.which(called.name)
+    return called.name if found is not None and Path(found).samefile(called) else str(called)

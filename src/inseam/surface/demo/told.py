@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from inseam.run.receipt import Replay
     from inseam.run.workspace import Workspace
 
+METRIC = "roc_auc"
+NOTHING_TO_DO = "nothing to do: what is stored matches what is declared"
+
 
 def shop(made: Shop) -> str:
     rows = made.rows
@@ -30,14 +33,18 @@ def shop(made: Shop) -> str:
 
 
 def plan(made: Plan) -> Iterator[str]:
-    """How many definitions change, and the widest blast radius among them."""
-    counts = Counter(change.change.value for change in made.changes if change.change != "unchanged")
-    if not counts:
-        yield "nothing to do: what is stored matches what is declared"
+    """How many definitions change, and the widest blast radius of a source."""
+    changed = [change for change in made.changes if change.change != "unchanged"]
+    if not changed:
+        yield NOTHING_TO_DO
         return
+    counts = Counter(change.change.value for change in changed)
     yield ", ".join(f"{number} definitions {change}" for change, number in counts.items())
-    widest = max((change for change in made.changes if change.change != "unchanged"), key=lambda c: len(c.reaches))
-    yield f"{widest.ref} reaches {len(widest.reaches)} of them: {', '.join(widest.reaches[:3])} ..."
+    sources = [change for change in changed if change.ref.startswith("source:")]
+    if sources:
+        widest = max(sources, key=lambda change: len(change.reaches))
+        ends = [ref for ref in widest.reaches if ref.startswith(("model:", "endpoint:"))]
+        yield f"a change of {widest.ref} would reach {len(widest.reaches)} of them, among them {', '.join(ends)}"
 
 
 def quarantine(workspace: Workspace, source: str, count: int) -> list[str]:
@@ -75,11 +82,14 @@ def trained_before(workspace: Workspace, name: str, progress: Progress) -> Train
 
 
 def training(trained: Trained) -> Iterator[str]:
-    """The training set, the metric beside the naive one, and what the gates said."""
+    """The training set, the metric on rows that training never saw, and what the gates said."""
     rows, version, facts = trained.training_set, trained.version, model(trained)
-    counts = ", ".join(f"{value:,} {name}" for name, value in rows.counts.items() if isinstance(value, int))
-    yield f"{rows.name}: {rows.rows:,} rows ({counts})"
-    yield f"{version.model}@{version.version}: {interval(facts['metric'], facts)}, digest {version.digest[:16]}"
+    counts = rows.counts
+    yield (
+        f"{rows.name}: {rows.rows:,} rows, {counts['positive_rate']:.1%} positive: {counts['train']:,} to train on, "
+        f"{counts['test']:,} to test; {counts['purged']:,} purged, {counts['unripe']:,} not ripe"
+    )
+    yield f"{version.model}@{version.version}: {interval(facts)}, digest {version.digest[:16]}"
     yield "gates: " + ", ".join(f"{name} {'passed' if ok else 'FAILED'}" for name, ok in facts["gates"].items())
 
 
@@ -89,25 +99,30 @@ def training_set(trained: Trained) -> dict[str, Any]:
 
 
 def model(trained: Trained) -> dict[str, Any]:
-    """The version with the metric that its gates ask for first."""
-    metric = "roc_auc"
+    """The version, its metric on the test rows, and the verdict of each gate."""
     return {
         "version": trained.version.version,
         "digest": trained.version.digest,
-        "metric": metric,
-        **trained.version.metrics[metric],
+        "metric": METRIC,
+        **trained.version.metrics["test"][METRIC],
         "gates": {name: bool(gate["passed"]) for name, gate in trained.verdict.gates.items()},
     }
 
 
-def interval(metric: str, facts: dict[str, Any]) -> str:
-    return f"{metric} {facts['value']:.4f} [{facts['low']:.4f}, {facts['high']:.4f}]"
+def interval(facts: dict[str, Any]) -> str:
+    return f"{facts['metric']} {facts['value']:.4f} [{facts['low']:.4f}, {facts['high']:.4f}]"
 
 
 def prediction(reply: dict[str, Any]) -> str:
+    asked = ", ".join(f"{name} {value}" for name, value in reply["asked"].items())
+    return f"{reply['endpoint']}@{reply['model_version']}: {reply['predictions'][0]['probability']:.6f} for {asked}"
+
+
+def staleness(reply: dict[str, Any]) -> str:
+    """Why the rows are marked stale, when they are."""
     one = reply["predictions"][0]
-    stale = f", stale: {', '.join(one['stale'])}" if one["stale"] else ""
-    return f"{reply['endpoint']}@{reply['model_version']} of {reply['asked']}: {one['probability']:.6f}{stale}"
+    boundaries = sorted({one["boundaries"][name] for name in one["stale"]})
+    return f"marked stale: the shop's time stands at {', '.join(boundaries)}, the server's clock does not"
 
 
 def verdict(replayed: Replay) -> str:

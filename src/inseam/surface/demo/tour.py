@@ -117,7 +117,7 @@ class Tour:
     def _apply(self, progress: Progress) -> Iterator[str]:
         applied = self.workspace.apply(as_of=self.shop.end - DAY, progress=progress)
         changed = sum(change.change != "unchanged" for change in applied.plan.changes)
-        yield f"{changed} definitions recorded" if changed else "nothing to do: what is stored matches what is declared"
+        yield f"{changed} definitions recorded" if changed else told.NOTHING_TO_DO
         views = [work.subject for work in applied.done if work.verb == "materialize"]
         if views:
             yield f"online rows of {', '.join(views)} as of {format_instant(self.shop.end - DAY)}"
@@ -163,6 +163,8 @@ class Tour:
         }
         self.facts["predictions"] = self.predictions
         yield from (told.prediction(reply) for reply in self.predictions.values())
+        if self.predictions[LAPSE]["predictions"][0]["stale"]:
+            yield told.staleness(self.predictions[LAPSE])
 
     def _outcome(self, _: Progress) -> Iterator[str]:
         prediction = self.predictions[SEND_BACK]["predictions"][0]["id"]

@@ -55,7 +55,9 @@ will_lapse = TrainingSet(
 def lapse(data: Any, params: dict[str, Any]) -> Any:
     from xgboost import XGBClassifier
 
-    return XGBClassifier(**params, enable_categorical=True, feature_types=data.feature_types).fit(data.X, data.y)
+    return XGBClassifier(**params, n_jobs=1, enable_categorical=True, feature_types=data.feature_types).fit(
+        data.X, data.y
+    )
 
 
 Endpoint("lapse", lapse)

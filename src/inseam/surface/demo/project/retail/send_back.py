@@ -52,7 +52,7 @@ will_return = TrainingSet(
 def send_back(data: Any, params: dict[str, Any]) -> Any:
     from lightgbm import LGBMClassifier
 
-    learner = LGBMClassifier(**params, verbose=-1, deterministic=True, force_row_wise=True)
+    learner = LGBMClassifier(**params, n_jobs=1, verbose=-1, deterministic=True, force_row_wise=True)
     return learner.fit(data.X, data.y, categorical_feature=data.categorical)
 
 

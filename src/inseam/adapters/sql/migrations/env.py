@@ -10,5 +10,7 @@ context.configure(
     connection=context.config.attributes["connection"],
     target_metadata=metadata,
     version_table=VERSION_TABLE,
+    # SQLite cannot alter a column in place: the table is copied.
+    render_as_batch=True,
 )
 context.run_migrations()

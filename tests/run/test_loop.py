@@ -6,9 +6,12 @@ from pathlib import Path
 
 import pyarrow.parquet as parquet
 
+from inseam.kernel.clock import parse_instant
 from inseam.plan.diff import Change
 from inseam.run.workspace import Workspace
 from inseam.run.workspace import open as open_workspace
+
+YEAR_END = parse_instant("2025-01-01")
 
 
 def test_a_first_plan_creates_everything_and_asks_for_loads(workspace: Workspace) -> None:
@@ -39,9 +42,10 @@ def test_the_loop(served_project: Path, tmp_path: Path) -> None:
         rows = workspace.fetch(["spend"], [{"customer_id": 7}])
         assert not rows.is_missing["spend"][0]
 
-        scored = workspace.score("lapse", out=tmp_path / "scores.parquet")
+        scored = workspace.score("lapse", out=tmp_path / "scores.parquet", as_of=YEAR_END)
         table = parquet.read_table(tmp_path / "scores.parquet")
-        assert table.num_rows == scored.rows == status.views[0].rows
+        assert 50 < table.num_rows == scored.rows < status.views[0].rows, "only those active within 90 days"
+        assert set(table["event_time"].cast("int64").to_pylist()) == {YEAR_END}
 
 
 def test_building_twice_finds_the_first(served_project: Path) -> None:

@@ -18,11 +18,12 @@ if TYPE_CHECKING:
 
 
 class Engine(Protocol):
-    def schema(self, relation: Relation) -> Schema:
+    def schema(self, relation: Relation, *, before: Schema | None = None) -> Schema:
         """The columns of a relation after its transform, without system columns; the transform is checked.
 
         `DefinitionError` when the transform cannot be compiled, names an unknown column, is not row by row, or loses
-        the timestamp. The table need not exist when ``relation.schema`` says the columns before the transform.
+        the timestamp. With ``before``, the columns before the transform, the table need not exist. What
+        ``relation.schema`` says is not looked at.
         """
 
     def scan(

@@ -1,0 +1,117 @@
+"""The engine on one machine: DuckDB reads and sorts out of core, compiled sweeps aggregate over time."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from inseam.adapters.duckdb.expression import check_condition
+from inseam.adapters.duckdb.relation import Compiled, compiled, read
+from inseam.adapters.duckdb.session import Limits, Session, quote
+from inseam.ir.relation import SEQUENCE, Relation
+from inseam.ir.spine import Spine
+from inseam.ir.windows import WindowedAggregate
+from inseam.kernel.errors import DefinitionError, SettingError
+from inseam.kernel.names import did_you_mean
+from inseam.kernel.types import Schema
+from inseam.ports.tables import Snapshot, Tables
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "KI": 2**10, "MI": 2**20, "GI": 2**30, "TI": 2**40}
+
+
+class DuckdbEngine:
+    """`inseam.ports.engine.Engine` on DuckDB. Several threads and processes may use one directory at once.
+
+    ``memory_limit`` is text such as ``2GB`` or ``512MiB``; ``directory`` takes what doesn't fit, for as long as a
+    call or its stream lasts; ``threads`` None means the processor's.
+    """
+
+    def __init__(
+        self, tables: Tables, *, directory: Path, memory_limit: str = "2GB", threads: int | None = None
+    ) -> None:
+        self._tables = tables
+        self._limits = Limits(Path(directory), _bytes(memory_limit), threads or len(os.sched_getaffinity(0)))
+        self._path = "auto"
+
+    def schema(self, relation: Relation, *, before: Schema | None = None) -> Schema:
+        with Session(self._limits) as session:
+            found = before if before is not None else self._snapshot(relation).schema
+            return compiled(relation, found, session).schema
+
+    def scan(
+        self, relation: Relation, *, columns: Sequence[str] | None = None, where: str | None = None
+    ) -> pa.RecordBatchReader:
+        session = Session(self._limits)
+        try:
+            snapshot, source = self._compile(relation, session)
+            selected = _selected(source, columns)
+            condition = ""
+            if where is not None:
+                check_condition(where, source.schema, relation.table, session)
+                condition = f" WHERE ({where}\n)"
+            body = source.over(read(snapshot))
+            return session.stream(
+                f"SELECT {selected} FROM (SELECT * FROM ({body}){condition} ORDER BY {SEQUENCE} NULLS FIRST)",
+                relation.table,
+            )
+        except BaseException:
+            session.close()
+            raise
+
+    def evaluate(self, rows: pa.RecordBatchReader, expressions: Mapping[str, str]) -> pa.RecordBatchReader:
+        from inseam.adapters.duckdb.rows import evaluate
+
+        return evaluate(self._limits, rows, expressions)
+
+    def spine(self, spine: Spine) -> pa.RecordBatchReader:
+        from inseam.adapters.duckdb.spine import read_spine
+
+        return read_spine(self._limits, spine, self._compile)
+
+    def features(self, spine: pa.RecordBatchReader, views: Sequence[WindowedAggregate]) -> pa.RecordBatchReader:
+        from inseam.adapters.duckdb.build import build
+
+        snapshots = [self._snapshot(view.relation) for view in views]
+        return build(self._limits, spine, views, snapshots, self._path)
+
+    def sort(self, rows: pa.RecordBatchReader, by: Sequence[str]) -> pa.RecordBatchReader:
+        from inseam.adapters.duckdb.rows import sort
+
+        return sort(self._limits, rows, by)
+
+    def describe(self, rows: pa.RecordBatchReader) -> Mapping[str, Mapping[str, Any]]:
+        from inseam.adapters.duckdb.describe import describe
+
+        return describe(self._limits, rows)
+
+    def _snapshot(self, relation: Relation) -> Snapshot:
+        return self._tables.snapshot(relation.table, relation.version)
+
+    def _compile(self, relation: Relation, session: Session) -> tuple[Snapshot, Compiled]:
+        snapshot = self._snapshot(relation)
+        return snapshot, compiled(relation, snapshot.schema, session)
+
+
+def _selected(source: Compiled, columns: Sequence[str] | None) -> str:
+    if columns is None:
+        return "*"
+    known = source.schema.names
+    from inseam.ir.relation import SYSTEM_COLUMNS
+
+    for name in columns:
+        if name not in known and name not in SYSTEM_COLUMNS:
+            raise DefinitionError(source.relation.table, f"there is no column {name!r}", mend=did_you_mean(name, known))
+    return ", ".join(quote(name) for name in columns)
+
+
+def _bytes(text: str) -> int:
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]?I?)B?\s*", text.upper())
+    if match is None or match[2] not in _UNITS:
+        raise SettingError("memory_limit", f"{text!r} is not a size", expected="a size such as 2GB or 512MiB")
+    return int(float(match[1]) * _UNITS[match[2]])

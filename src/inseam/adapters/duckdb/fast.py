@@ -1,0 +1,99 @@
+"""The fast path: a view's aggregates by the sweep, all windows in one pass over events that are sorted once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from inseam.adapters.duckdb.events import Decode, Events, cells
+from inseam.adapters.duckdb.keys import Array, SpineKeys
+from inseam.adapters.duckdb.sweep import Answer, Ask, Column, sweep
+from inseam.adapters.duckdb.view_plan import PLACES, ViewPlan
+from inseam.ir.aggregates import AggregateKind, AggregateSpec
+from inseam.kernel.types import DataType, arrow_type
+
+_ROW = "_row"
+"""The event's own number as a column: the first or last of it tells which row any cell is to be taken from."""
+_BY_VALUE = (AggregateKind.MIN, AggregateKind.MAX)
+
+
+def supports(spec: AggregateSpec) -> bool:
+    """Whether the sweep answers this aggregate."""
+    return spec.kind is not AggregateKind.QUANTILE
+
+
+def sweep_view(
+    plan: ViewPlan, specs: Sequence[AggregateSpec], events: Events, keys: SpineKeys, boundary: Array, threads: int
+) -> list[pa.Array]:
+    """The values of ``specs`` at each spine row, whose boundaries are ``boundary``."""
+    view = plan.view
+    asks = [_ask(plan, spec) for spec in specs]
+    columns: dict[str, Column] = dict(events.conditions)
+    decoders: dict[str, Decode] = {}
+    for ask, spec in zip(asks, specs, strict=True):
+        if ask.column is not None and ask.column not in columns:
+            if ask.column == _ROW:
+                columns[_ROW] = Column(np.arange(events.ts.size))
+            else:
+                type_ = plan.source.schema.type_of(ask.column) or DataType.STRING
+                columns[ask.column], decoders[ask.column] = cells(events.columns[spec.column or ""], type_)
+    is_label = view.forward is not None
+    answers = sweep(
+        events.key,
+        events.ts,
+        None if is_label else events.known,
+        _load_order(events) if is_label else events.sequence,
+        columns,
+        keys.codes,
+        boundary,
+        0 if is_label else view.lag,
+        0 if is_label or view.step.zone is not None else view.step.microseconds,
+        asks,
+        keys.count,
+        threads,
+    )
+    arrays = []
+    for spec, answer in zip(specs, answers, strict=True):
+        if spec.kind in PLACES:
+            arrays.append(_cells_at(events.columns[spec.column or ""], answer, spec))
+        else:
+            arrays.append(_decoded(answer, spec, decoders.get(spec.column or "") if spec.kind in _BY_VALUE else None))
+    return arrays
+
+
+def _ask(plan: ViewPlan, spec: AggregateSpec) -> Ask:
+    column = _ROW if spec.kind in PLACES else spec.column
+    mask = None if spec.where is None else plan.conditions[spec.where]
+    return Ask(spec.kind.value, column, mask, plan.over(spec))
+
+
+def _load_order(events: Events) -> Array | None:
+    """Labels see rows however late they came, but ties still go by (ingestion time, order within the load)."""
+    if events.known is None or events.sequence is None:
+        return events.sequence
+    order = np.lexsort((events.sequence, events.known))
+    rank = np.empty(order.size, np.int64)
+    # Rows that tie in both stay tied, so that the order of the files decides, as everywhere.
+    known, sequence = events.known[order], events.sequence[order]
+    is_new = np.ones(order.size, np.bool_)
+    is_new[1:] = (known[1:] != known[:-1]) | (sequence[1:] != sequence[:-1])
+    rank[order] = np.cumsum(is_new)
+    return rank
+
+
+def _cells_at(column: pa.ChunkedArray, answer: Answer, spec: AggregateSpec) -> pa.Array:
+    rows, valid = answer
+    found = column.take(pa.array(rows, mask=None if valid is None else ~valid)).combine_chunks()
+    if spec.type is DataType.FLOAT64:
+        # NaN is NULL, as everywhere behind the engine.
+        found = pc.if_else(pc.is_nan(found), pa.scalar(None, pa.float64()), found)
+    return found
+
+
+def _decoded(answer: Answer, spec: AggregateSpec, decode: Decode | None) -> pa.Array:
+    values, valid = answer
+    array = pa.array(values, mask=None if valid is None else ~valid)
+    return (array if decode is None else decode(array)).cast(arrow_type(spec.type))

@@ -1,0 +1,184 @@
+"""One in-memory DuckDB with its limits and its scratch folder; what goes in, what streams out, how it fails."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn
+
+import duckdb
+import pyarrow as pa
+
+from inseam.kernel.errors import DataError, DefinitionError, InseamError, SettingError
+from inseam.kernel.types import DataType, Field, Schema, data_type
+
+BATCH_ROWS = 122_880
+"""Rows a batch of every stream: DuckDB's own row group."""
+
+SQL_TYPES = {
+    DataType.BOOL: "BOOLEAN",
+    DataType.INT64: "BIGINT",
+    DataType.FLOAT64: "DOUBLE",
+    DataType.STRING: "VARCHAR",
+    DataType.TIMESTAMP: "TIMESTAMP WITH TIME ZONE",
+    DataType.DATE: "DATE",
+}
+
+_USER_FAULTS = (
+    duckdb.BinderException,
+    duckdb.ParserException,
+    duckdb.CatalogException,
+    duckdb.SyntaxException,
+    duckdb.NotImplementedException,
+    duckdb.TypeMismatchException,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one call of the engine may use. ``memory`` is bytes, for DuckDB and our own arrays together."""
+
+    directory: Path
+    memory: int
+    threads: int
+
+
+class Intake:
+    """A stream on its way into DuckDB, which turns what a producer raises into text: the error itself is kept."""
+
+    def __init__(self, reader: pa.RecordBatchReader) -> None:
+        self.error: BaseException | None = None
+        self._reader = reader
+
+    def stream(self) -> pa.RecordBatchReader:
+        return pa.RecordBatchReader.from_batches(self._reader.schema, self._batches())
+
+    def _batches(self) -> Iterator[pa.RecordBatch]:
+        try:
+            yield from self._reader
+        except BaseException as error:
+            self.error = error
+            raise
+
+
+class Session:
+    """Owns a connection and a scratch folder until `close`. One thread at a time."""
+
+    def __init__(self, limits: Limits, *, share: float = 1.0) -> None:
+        # Below this DuckDB cannot even keep a row group a thread.
+        self.memory = max(int(limits.memory * share), 64 << 20)
+        limits.directory.mkdir(parents=True, exist_ok=True)
+        self.scratch = Path(tempfile.mkdtemp(prefix=f"duckdb-{os.getpid()}-", dir=limits.directory))
+        self._intakes: list[Intake] = []
+        try:
+            self.connection = duckdb.connect(
+                ":memory:",
+                config={
+                    "memory_limit": f"{self.memory}B",
+                    "threads": limits.threads,
+                    "temp_directory": str(self.scratch / "spill"),
+                },
+            )
+            self.connection.execute("SET TimeZone = 'UTC'")
+            # Otherwise an as-of join with a small or an Arrow left side is planned as a nested loop.
+            self.connection.execute("SET asof_loop_join_threshold = 0")
+        except BaseException:
+            shutil.rmtree(self.scratch, ignore_errors=True)
+            raise
+
+    def __enter__(self) -> Session:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self.connection.close()
+        shutil.rmtree(self.scratch, ignore_errors=True)
+
+    def register(self, name: str, rows: pa.RecordBatchReader | pa.Table) -> None:
+        """Make rows a table of this session. A reader can be scanned once."""
+        if isinstance(rows, pa.RecordBatchReader):
+            intake = Intake(rows)
+            self._intakes.append(intake)
+            rows = intake.stream()
+        self.connection.register(name, rows)
+
+    def run(self, sql: str, subject: str, parameters: list[Any] | None = None) -> pa.Table:
+        """A query's whole result; `InseamError` about ``subject`` when it fails."""
+        with self.errors(subject):
+            return self.connection.execute(sql, parameters).to_arrow_reader(BATCH_ROWS).read_all()
+
+    def batches(self, sql: str, subject: str) -> tuple[pa.Schema, Iterator[pa.RecordBatch]]:
+        """A query's result as it comes. The session runs nothing else until the batches are read."""
+        with self.errors(subject):
+            reader = self.connection.execute(sql).to_arrow_reader(BATCH_ROWS)
+        return reader.schema, self._guarded(reader, subject)
+
+    def stream(self, sql: str, subject: str) -> pa.RecordBatchReader:
+        """A query's result in our own types; the session is closed when it is read to its end or dropped."""
+        found, batches = self.batches(sql, subject)
+        schema = plain_schema(found)
+
+        def cast() -> Iterator[pa.RecordBatch]:
+            try:
+                for batch in batches:
+                    if batch.num_rows:
+                        yield batch if batch.schema.equals(schema) else batch.cast(schema)
+            finally:
+                self.close()
+
+        return pa.RecordBatchReader.from_batches(schema, cast())
+
+    @contextmanager
+    def errors(self, subject: str) -> Iterator[None]:
+        """DuckDB's exceptions leave as ours; an error of a stream that fed it leaves as it was."""
+        try:
+            yield
+        except duckdb.Error as error:
+            for intake in self._intakes:
+                if intake.error is not None:
+                    raise intake.error from None
+            _fail(subject, error)
+
+    def _guarded(self, reader: pa.RecordBatchReader, subject: str) -> Iterator[pa.RecordBatch]:
+        with self.errors(subject):
+            try:
+                yield from reader
+            except (pa.ArrowException, OSError) as error:
+                # Arrow carries DuckDB's message, not its type.
+                raise duckdb.InvalidInputException(str(error)) from error
+
+
+def plain_schema(found: pa.Schema) -> pa.Schema:
+    """The Arrow schema in our own six types (DuckDB's narrow integers and decimals widened)."""
+    return Schema(tuple(Field(field.name, data_type(field.type)) for field in found)).to_arrow()
+
+
+def quote(name: str) -> str:
+    """A name as a SQL identifier."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def literal(text: str) -> str:
+    """A text as a SQL string."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+def _fail(subject: str, error: duckdb.Error) -> NoReturn:
+    text = str(error)
+    message = text.partition("\n")[0]
+    message = message.partition(": ")[2] or message
+    failure: InseamError
+    if isinstance(error, duckdb.OutOfMemoryException) or "Out of Memory" in text:
+        failure = SettingError(subject, f"memory ran out: {message}", mend="raise the engine's memory_limit")
+    elif isinstance(error, _USER_FAULTS):
+        failure = DefinitionError(subject, message)
+    else:
+        failure = DataError(subject, message)
+    raise failure from error

@@ -1,0 +1,127 @@
+"""TIME.md as an Ibis expression: the general path of the windowed aggregate, for any Ibis backend.
+
+Instants are int64 microseconds throughout, since backends differ in what they can compare and subtract otherwise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from inseam.ir.aggregates import ALGEBRA, AggregateKind, AggregateSpec
+from inseam.ir.windows import WindowedAggregate
+from inseam.kernel.types import DataType
+
+PAIR = "_pair"
+"""Numbers the (key, boundary) pairs: int64."""
+BOUNDARY = "_boundary"
+"""b(t) of a pair."""
+EVENT = "_event"
+"""An event's ts."""
+KNOWN = "_known"
+"""An event's ingestion time, NULL for history; the column may be left out when it is NULL throughout."""
+ORDER = "_order"
+"""A number per event by rising (ts, ingestion time, order within the load); needed for first and last."""
+
+_PLACES = (AggregateKind.FIRST, AggregateKind.LAST)
+
+FloatSum = Callable[[Any, Any], Any]
+"""Sum of a float column where a condition holds; a backend may bring one that loses fewer bits."""
+
+
+def window_values(
+    pairs: Any,
+    events: Any,
+    view: WindowedAggregate,
+    conditions: Mapping[str, str],
+    float_sum: FloatSum | None = None,
+) -> Any:
+    """Ibis table of `PAIR` and the view's aggregates: one row for each row of ``pairs``.
+
+    ``pairs``: `PAIR`, the view's keys, `BOUNDARY`. ``events``: the keys, the aggregates' columns, `EVENT`, `KNOWN`,
+    `ORDER`, and for each ``where`` the bool column that ``conditions`` names. NULL keys match nothing.
+    """
+    seen = _seen(pairs, events, view)
+    values = {}
+    for spec in view.aggregates:
+        inside = _inside(seen, spec, view, conditions)
+        values[spec.name] = _aggregate(seen, spec, inside, float_sum or _plain_sum)
+    found = seen.group_by(PAIR).aggregate(**values)
+    table = pairs.select(PAIR).left_join(found, PAIR).select(PAIR, *values)
+    for spec in view.aggregates:
+        if spec.kind in _PLACES:
+            # The aggregate found the row's number; two features may fetch from the same row, hence a view of their own.
+            cells = events.select(**{ORDER: events[ORDER], "_cell": events[spec.column]}).view()
+            joined = table.left_join(cells, table[spec.name] == cells[ORDER])
+            table = joined.select(*(c for c in table.columns if c != spec.name), **{spec.name: cells["_cell"]})
+        elif ALGEBRA[spec.kind].empty is not None:
+            table = table.mutate(**{spec.name: table[spec.name].fill_null(ALGEBRA[spec.kind].empty)})
+    return table.select(PAIR, *(spec.name for spec in view.aggregates))
+
+
+def _over(spec: AggregateSpec, view: WindowedAggregate) -> int | None:
+    return view.forward if view.forward is not None else spec.over
+
+
+def _seen(pairs: Any, events: Any, view: WindowedAggregate) -> Any:
+    """Each pair with each event that is in its longest window and known at its boundary."""
+    inside = [pairs[key] == events[key] for key in view.keys] + [events[EVENT] < pairs[BOUNDARY]]
+    overs = [_over(spec, view) for spec in view.aggregates]
+    bounded = [over for over in overs if over is not None]
+    if len(bounded) == len(overs):
+        inside.append(events[EVENT] >= pairs[BOUNDARY] - max(bounded))
+    if view.forward is None and KNOWN in events.columns:
+        inside.append(events[KNOWN].isnull() | (events[KNOWN] <= pairs[BOUNDARY] + view.lag))
+    own = [column for column in events.columns if column not in view.keys]
+    carried = [column for column in own if column not in (KNOWN,)]
+    keys = {f"_key_{key}": events[key] for key in view.keys}
+    return pairs.inner_join(events, inside).select(
+        **{PAIR: pairs[PAIR], BOUNDARY: pairs[BOUNDARY]}, **{column: events[column] for column in carried}, **keys
+    )
+
+
+def _inside(seen: Any, spec: AggregateSpec, view: WindowedAggregate, conditions: Mapping[str, str]) -> Any:
+    """Which of the seen rows this aggregate takes."""
+    over = _over(spec, view)
+    inside = seen[EVENT] < seen[BOUNDARY]
+    if over is not None:
+        inside &= seen[EVENT] >= seen[BOUNDARY] - over
+    if spec.where is not None:
+        inside &= seen[conditions[spec.where]].fill_null(False)
+    return inside
+
+
+def _aggregate(seen: Any, spec: AggregateSpec, inside: Any, float_sum: FloatSum) -> Any:
+    if spec.column is None:
+        return seen.count(where=inside)
+    name = spec.column if spec.column in seen.columns else f"_key_{spec.column}"
+    column = seen[name]
+    if spec.kind in _PLACES:
+        order = seen[ORDER]
+        return order.max(where=inside) if spec.kind is AggregateKind.LAST else order.min(where=inside)
+    held = inside & column.notnull()
+    match spec.kind:
+        case AggregateKind.COUNT:
+            return seen.count(where=held)
+        case AggregateKind.SUM if spec.type is DataType.INT64:
+            return column.sum(where=held).cast("int64")
+        case AggregateKind.SUM:
+            return float_sum(column, held)
+        case AggregateKind.MEAN:
+            # An empty window has a NULL sum, whatever it is divided by.
+            return float_sum(column.cast("float64"), held) / seen.count(where=held).nullif(0)
+        case AggregateKind.STD:
+            several = seen.count(where=held) > 1
+            return several.ifelse(column.cast("float64").std(how="sample", where=held), None)
+        case AggregateKind.MIN:
+            return column.min(where=held)
+        case AggregateKind.MAX:
+            return column.max(where=held)
+        case AggregateKind.DISTINCT:
+            return column.nunique(where=held)
+        case _:
+            return column.cast("float64").quantile(spec.quantile, where=held)
+
+
+def _plain_sum(column: Any, inside: Any) -> Any:
+    return column.sum(where=inside)

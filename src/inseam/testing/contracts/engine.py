@@ -1,0 +1,152 @@
+"""What every `inseam.ports.engine.Engine` must do: TIME.md to the letter, held against `inseam.testing.oracle`.
+
+Subclass `EngineContract` and give the fixture ``opener``: called with a memory limit it returns an engine and the
+tables that it reads, the same tables each time.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Any
+
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
+
+from inseam.ir.aggregates import AggregateKind, AggregateSpec
+from inseam.ir.relation import Relation
+from inseam.ir.spine import SnapshotsSpine
+from inseam.ir.windows import EVENT_TIME, WindowedAggregate
+from inseam.kernel.clock import Step, from_datetime
+from inseam.kernel.types import DataType
+from inseam.ports.engine import Engine
+from inseam.ports.tables import Tables
+from inseam.testing import oracle
+from inseam.testing.worlds import SCHEMA, World, question, views, worlds
+
+Opener = Callable[[str], tuple[Engine, Tables]]
+_names = itertools.count()
+drawn = settings(
+    deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], max_examples=60
+)
+
+
+def stored(tables: Tables, world: World, name: str) -> None:
+    """Write the world's rows as two commits, so that a snapshot has several files."""
+    table = world.table()
+    half = table.num_rows // 2
+    tables.append(name, table.slice(0, half).to_reader() if half else table.slice(0, 0).to_reader())
+    tables.append(name, table.slice(half).to_reader())
+
+
+def told(view: WindowedAggregate, world: World) -> dict[str, list[Any]]:
+    """The oracle's values of a view at the world's reads."""
+    found: dict[str, list[Any]] = {}
+    for spec in view.aggregates:
+        asked = question(view, spec)
+        found[spec.name] = [
+            oracle.value([row for row in world.rows if _is_of(row, read, view.keys)], asked, read["t"])
+            for read in world.reads
+        ]
+    return found
+
+
+def _is_of(row: oracle.Row, read: oracle.Row, keys: Sequence[str]) -> bool:
+    return all(row[key] is not None and row[key] == read[key] for key in keys)
+
+
+def assert_same(found: Sequence[Any], expected: Sequence[Any], what: str) -> None:
+    """Exactly equal; floats to a relative 1e-9, since engines add in their own order."""
+    assert len(found) == len(expected), what
+    for place, (one, other) in enumerate(zip(map(_plain, found), map(_plain, expected), strict=True)):
+        if isinstance(one, float) and isinstance(other, float):
+            # Cells that cancel leave a sum whose own size says nothing about the bits that were lost.
+            assert math.isclose(one, other, rel_tol=1e-9, abs_tol=1e-9), f"{what}[{place}]: {one!r} != {other!r}"
+        else:
+            assert one == other and (one is None) == (other is None), f"{what}[{place}]: {one!r} != {other!r}"
+
+
+def _plain(value: Any) -> Any:
+    return from_datetime(value) if isinstance(value, datetime) else value
+
+
+def fresh() -> str:
+    return f"sources/events_{next(_names)}"
+
+
+class EngineContract:
+    """Needs a fixture ``opener`` -> `Opener`."""
+
+    memory_limits = ("1GB",)
+    """Limits at which values are checked; add one so small that the engine must spill."""
+
+    @drawn
+    @given(data=st.data(), world=worlds())
+    def test_every_value_is_what_the_definition_of_time_says(
+        self, opener: Opener, data: st.DataObject, world: World
+    ) -> None:
+        name = fresh()
+        engine, tables = opener(data.draw(st.sampled_from(self.memory_limits)))
+        stored(tables, world, name)
+        view = data.draw(views(name))
+        spine = world.spine(view.keys)
+        table = engine.features(spine.to_reader(max_chunksize=5), [view]).read_all()
+        assert table.schema.names == [*spine.schema.names, *view.schema.names]
+        assert table.select(spine.schema.names).to_pylist() == spine.to_pylist()
+        assert table.select(view.schema.names).schema.types == view.schema.to_arrow().types
+        for feature, expected in told(view, world).items():
+            assert_same(table[feature].to_pylist(), expected, feature)
+
+    @drawn
+    @given(data=st.data(), world=worlds(most=15), other=worlds(most=15))
+    def test_views_of_several_tables_and_keys_stand_side_by_side(
+        self, opener: Opener, data: st.DataObject, world: World, other: World
+    ) -> None:
+        names = fresh(), fresh()
+        engine, tables = opener(data.draw(st.sampled_from(self.memory_limits)))
+        stored(tables, world, names[0])
+        stored(tables, other, names[1])
+        drawn_views = [data.draw(views(name, f"v{n}")) for n, name in enumerate((*names, names[0]))]
+        keys = tuple(dict.fromkeys(key for view in drawn_views for key in view.keys))
+        table = engine.features(world.spine(keys).to_reader(), drawn_views).read_all()
+        for view, rows in zip(drawn_views, (world.rows, other.rows, world.rows), strict=True):
+            for feature, expected in told(view, World(rows, world.reads)).items():
+                assert_same(table[feature].to_pylist(), expected, feature)
+
+    @drawn
+    @given(data=st.data(), world=worlds())
+    def test_snapshots_hold_the_keys_that_were_active(self, opener: Opener, data: st.DataObject, world: World) -> None:
+        name = fresh()
+        engine, tables = opener(self.memory_limits[0])
+        stored(tables, world, name)
+        view = data.draw(views(name))
+        assume(view.step.microseconds)
+        times = [row["ts"] for row in world.rows if row["ts"] is not None]
+        bounds = data.draw(st.sampled_from([(None, None), (min(times, default=0), max(times, default=0))]))
+        active = data.draw(st.sampled_from([None, 1, 3_600_000_000, 3 * 86_400_000_000]))
+        spine = SnapshotsSpine(view.relation, view.keys, view.step, active, *bounds)
+        found = engine.spine(spine).read_all()
+        assert found.schema.names == [*view.keys, EVENT_TIME]
+        held = [row for row in world.rows if row["ts"] is not None and all(row[key] is not None for key in view.keys)]
+        low = min((row["ts"] for row in held), default=0) if bounds[0] is None else bounds[0]
+        high = max((row["ts"] for row in held), default=0) + 1 if bounds[1] is None else bounds[1]
+        step = view.step
+        expected = oracle.snapshots(world.rows, view.keys, step.microseconds, step.zone, active, low, high)
+        rows = [(from_datetime(row[EVENT_TIME]), *(row[key] for key in view.keys)) for row in found.to_pylist()]
+        assert rows == expected
+
+    def test_an_empty_spine_gives_the_columns_and_no_row(self, opener: Opener) -> None:
+        name = fresh()
+        engine, tables = opener(self.memory_limits[0])
+        stored(tables, World((), ()), name)
+        view = _count_of_rows(name)
+        table = engine.features(World((), ()).spine(view.keys).to_reader(), [view]).read_all()
+        assert table.num_rows == 0
+        assert table.schema.names == ["customer", EVENT_TIME, "number", "n"]
+
+
+def _count_of_rows(name: str) -> WindowedAggregate:
+    count = AggregateSpec("n", AggregateKind.COUNT, DataType.INT64)
+    return WindowedAggregate("view", Relation(name, "at", SCHEMA), ("customer",), Step(0), 0, (count,))

@@ -1,0 +1,171 @@
+"""Small worlds drawn by Hypothesis, in which everything that TIME.md speaks of happens often: equal instants, NULLs,
+late rows, rows on boundaries, gaps, loads that came twice, leap days, and clocks that change at midnight."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import pyarrow as pa
+from hypothesis import strategies as st
+
+from inseam.ir.aggregates import ALGEBRA, AggregateKind, AggregateSpec, result_type
+from inseam.ir.relation import INGESTED_AT, SEQUENCE, Relation
+from inseam.ir.windows import EVENT_TIME, WindowedAggregate
+from inseam.kernel.clock import DAY, HOUR, MINUTE, Step, parse_instant
+from inseam.kernel.types import DataType, Schema
+from inseam.testing.oracle import Question, Row
+
+SCHEMA = Schema.of(
+    (
+        ("customer", DataType.INT64),
+        ("shop", DataType.STRING),
+        ("at", DataType.TIMESTAMP),
+        ("amount", DataType.FLOAT64),
+        ("pieces", DataType.INT64),
+        ("colour", DataType.STRING),
+        ("is_gift", DataType.BOOL),
+        ("due", DataType.DATE),
+        ("sent", DataType.TIMESTAMP),
+    )
+)
+STORED = Schema.of((*((f.name, f.type) for f in SCHEMA), (INGESTED_AT, DataType.TIMESTAMP), (SEQUENCE, DataType.INT64)))
+
+CONDITIONS: Mapping[str, Callable[[Row], bool | None]] = {
+    "pieces > 1": lambda row: None if row["pieces"] is None else row["pieces"] > 1,
+    # In SQL's logic of three values OR is true where either side is; it need not tell false from NULL here.
+    "colour = 'red' OR is_gift": lambda row: row["colour"] == "red" or row["is_gift"],
+    "amount IS NULL": lambda row: row["amount"] is None,
+}
+
+# Around a leap day in Europe, a midnight that Brazil skipped, one that it had twice, and the epoch itself.
+_CENTRES = ("2024-02-29T00:00Z", "2024-03-31T01:00Z", "2018-11-04T03:00Z", "2018-02-18T02:00Z", "1970-01-01T00:00Z")
+_KEYS: tuple[tuple[str, ...], ...] = (("customer",), ("shop",), ("customer", "shop"), ("is_gift",), ("due", "customer"))
+_OVERS = (None, 1, HOUR, DAY, 2 * DAY + HOUR, 7 * DAY)
+_CELLS: Mapping[str, st.SearchStrategy[Any]] = {
+    "customer": st.sampled_from([None, -7, 1, 2]),
+    "shop": st.sampled_from([None, "", "a", "é"]),
+    "amount": st.none() | st.floats(-1e6, 1e6).map(lambda x: round(x, 2)) | st.sampled_from([0.1, 0.2, 0.3, 1e9]),
+    "pieces": st.none() | st.integers(-3, 3) | st.sampled_from([2**53 + 1]),
+    "colour": st.sampled_from([None, "red", "blue", "", "ärmel"]),
+    "is_gift": st.sampled_from([None, True, False]),
+    "due": st.none() | st.dates(date(2024, 2, 28), date(2024, 3, 1)),
+}
+
+
+@dataclass(frozen=True)
+class World:
+    """Rows in the order of their loads (with ``ts``, ``known`` and ``seq`` as the oracle reads them), and reads."""
+
+    rows: tuple[Row, ...]
+    reads: tuple[Row, ...]
+    """Spine rows: ``t``, ``customer``, ``shop``, ``is_gift``, ``due``."""
+
+    def table(self) -> pa.Table:
+        return _table([_stored(row) for row in self.rows], STORED)
+
+    def spine(self, keys: tuple[str, ...]) -> pa.Table:
+        """A column ``number`` rides along, so that a lost order shows."""
+        fields = [(key, SCHEMA.type_of(key) or DataType.STRING) for key in keys]
+        schema = Schema.of((*fields, (EVENT_TIME, DataType.TIMESTAMP), ("number", DataType.INT64)))
+        rows = [{**row, EVENT_TIME: moment(row["t"]), "number": n} for n, row in enumerate(self.reads)]
+        return _table(rows, schema)
+
+
+def moment(instant: int | None) -> datetime | None:
+    return None if instant is None else datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=instant)
+
+
+def instants(centre: int) -> st.SearchStrategy[int]:
+    """Mostly whole hours (so that many are equal, and many boundaries), some a microsecond off."""
+    off = st.sampled_from([0, 0, 0, 1, -1, 30 * MINUTE, 59 * MINUTE + 1])
+    return st.builds(lambda hours, by: centre + hours * HOUR + by, st.integers(-90, 90), off)
+
+
+@st.composite
+def worlds(draw: st.DrawFn, most: int = 30) -> World:
+    centre = parse_instant(draw(st.sampled_from(_CENTRES)))
+    instant = instants(centre)
+    cells = st.fixed_dictionaries({**_CELLS, "sent": st.none() | instant, "ts": st.none() | instant})
+    late = st.none() | st.sampled_from([-HOUR, 0, 1, MINUTE, HOUR, DAY, 3 * DAY])
+    drawn = draw(st.lists(st.tuples(cells, late), max_size=most))
+    rows: list[dict[str, Any]] = []
+    for cell, by in drawn:
+        known = None if by is None or cell["ts"] is None else cell["ts"] + by
+        rows.append({**cell, "at": cell["ts"], "known": known})
+    if rows and draw(st.booleans()):
+        rows += rows[: draw(st.integers(0, len(rows)))]
+    order = list(range(len(rows)))
+    if draw(st.booleans()):
+        order.reverse()
+    numbered = tuple({**row, "seq": 1 << 40 | seq} for row, seq in zip(rows, order, strict=True))
+    key = st.fixed_dictionaries({name: _CELLS[name] for name in ("customer", "shop", "is_gift", "due")})
+    reads = draw(st.lists(st.builds(lambda k, t: {**k, "t": t}, key, instant), max_size=12))
+    return World(numbered, tuple(reads))
+
+
+_STEPS = (Step(0), Step(HOUR), Step(DAY), Step(7 * DAY), Step(DAY, "Europe/Berlin"), Step(2 * DAY, "America/Sao_Paulo"))
+
+
+@st.composite
+def specs(draw: st.DrawFn, name: str) -> AggregateSpec:
+    kind = draw(st.sampled_from(list(AggregateKind)))
+    accepted = [field.name for field in SCHEMA if field.type in ALGEBRA[kind].accepts]
+    columns: list[str | None] = [*accepted] if ALGEBRA[kind].needs_column else [None, *accepted]
+    column = draw(st.sampled_from(columns))
+    return AggregateSpec(
+        name,
+        kind,
+        result_type(kind, None if column is None else SCHEMA.type_of(column)),
+        column,
+        draw(st.sampled_from(_OVERS)),
+        draw(st.none() | st.sampled_from(sorted(CONDITIONS))),
+        draw(st.sampled_from([0.0, 0.25, 0.5, 0.9, 1.0])) if kind is AggregateKind.QUANTILE else None,
+    )
+
+
+@st.composite
+def views(draw: st.DrawFn, table: str, name: str = "view", *, labels: bool = True) -> WindowedAggregate:
+    """A view with one to four aggregates; now and then a label that looks ahead."""
+    count = draw(st.integers(1, 4))
+    return WindowedAggregate(
+        name,
+        Relation(table, "at", SCHEMA),
+        draw(st.sampled_from(_KEYS)),
+        draw(st.sampled_from(_STEPS)),
+        draw(st.sampled_from([0, 1, 10 * MINUTE, 2 * HOUR])),
+        tuple(draw(specs(f"{name}_{number}")) for number in range(count)),
+        draw(st.none() | st.none() | st.sampled_from([HOUR, 2 * DAY])) if labels else None,
+    )
+
+
+def question(view: WindowedAggregate, spec: AggregateSpec) -> Question:
+    """What the oracle is asked for one feature."""
+    return Question(
+        spec.kind.value,
+        spec.column,
+        spec.over,
+        None if spec.where is None else CONDITIONS[spec.where],
+        spec.quantile,
+        view.step.microseconds,
+        view.step.zone,
+        view.lag,
+        view.forward,
+    )
+
+
+def _stored(row: Row) -> dict[str, Any]:
+    return {
+        **row,
+        "at": moment(row["ts"]),
+        "sent": moment(row["sent"]),
+        INGESTED_AT: moment(row["known"]),
+        SEQUENCE: row["seq"],
+    }
+
+
+def _table(rows: list[dict[str, Any]], schema: Schema) -> pa.Table:
+    arrow = schema.to_arrow()
+    return pa.table({field.name: pa.array([row[field.name] for row in rows], field.type) for field in arrow}, arrow)

@@ -1,0 +1,25 @@
+"""The engine contract on DuckDB over Delta tables."""
+
+from pathlib import Path
+
+import pytest
+
+from inseam.adapters.delta.tables import DeltaTables
+from inseam.adapters.duckdb.engine import DuckdbEngine
+from inseam.ports.engine import Engine
+from inseam.ports.tables import Tables
+from inseam.testing.contracts.engine import EngineContract, Opener
+
+
+class TestDuckdb(EngineContract):
+    # The Ibis expression that serves what the sweep doesn't must give the same values for what it does.
+    @pytest.fixture(params=["auto", "general"])
+    def opener(self, request: pytest.FixtureRequest, tmp_path: Path) -> Opener:
+        tables = DeltaTables(tmp_path / "tables")
+
+        def open_(memory_limit: str) -> tuple[Engine, Tables]:
+            engine = DuckdbEngine(tables, directory=tmp_path / "spill", memory_limit=memory_limit)
+            engine._path = request.param
+            return engine, tables
+
+        return open_

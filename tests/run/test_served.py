@@ -1,0 +1,133 @@
+"""A served prediction: logged before it is answered, found after kill -9, replayed bit for bit."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from inseam.kernel.errors import NotFoundError
+from inseam.run.workspace import open as open_workspace
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def post(port: int, path: str, body: Any) -> tuple[int, Any]:
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{port}{path}",
+        data=json.dumps(body).encode(),
+        headers={"content-type": "application/json"},
+    )
+    try:
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            return answer.status, json.loads(answer.read())
+    except urllib.error.HTTPError as error:
+        return error.code, json.loads(error.read())
+
+
+def is_ready(port: int) -> bool:
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/ready", timeout=5) as answer:
+            return bool(answer.status == 200)
+    except (urllib.error.URLError, OSError):
+        return False
+
+
+@contextmanager
+def serving(project: Path) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
+    port = free_port()
+    command = [sys.executable, "-m", "inseam.surface.cli.main", "serve", "--port", str(port)]
+    process = subprocess.Popen(command, cwd=project, stderr=subprocess.DEVNULL, start_new_session=True)
+    try:
+        deadline = time.monotonic() + 90
+        while not is_ready(port):
+            assert process.poll() is None, "the server ended"
+            assert time.monotonic() < deadline, "the server did not get ready"
+            time.sleep(0.2)
+        yield process, port
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+@pytest.mark.slow
+def test_a_prediction_survives_kill_and_replays_to_the_bit(served_project: Path) -> None:
+    with serving(served_project) as (process, port):
+        status, one = post(port, "/endpoints/lapse/predict", {"customer_id": 7})
+        assert status == 200, one
+        status, many = post(port, "/endpoints/lapse/predict", {"rows": [{"customer_id": n} for n in range(1, 30)]})
+        assert status == 200, many
+        status, refused = post(port, "/endpoints/lapse/predict", {"customer": 7})
+        assert status == 422
+        assert "customer" in json.dumps(refused)
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+    ids = [prediction["id"] for prediction in (*one["predictions"], *many["predictions"])]
+    assert len(set(ids)) == 30
+    with open_workspace(served_project) as workspace:
+        for prediction in ids[:5]:
+            replay = workspace.replay(prediction)
+            assert replay.is_equal, replay.differences
+            assert replay.compared == 6
+            assert replay.receipt.prediction.views["spend"].version == 0
+        workspace.compact()
+        assert workspace.replay(ids[-1]).is_equal, "from the table, after compaction"
+        assert workspace.lineage(ids[0]).upstream[0].ref == "feature_view:spend"
+        with pytest.raises(NotFoundError):
+            workspace.replay("0199c0de-7a2b-7cc3-9d4e-6f8a1b2c3d4e")
+
+
+@pytest.mark.slow
+def test_a_replay_says_what_differs_when_history_was_rewritten(tmp_path: Path, served_project: Path) -> None:
+    with open_workspace(served_project) as workspace:
+        definition = served_project / "shop" / "definitions.py"
+        text = definition.read_text()
+    with serving(served_project) as (_, port):
+        _, answer = post(port, "/endpoints/lapse/predict", {"customer_id": 9})
+    prediction = answer["predictions"][0]["id"]
+    try:
+        definition.write_text(text.replace('"spend_90d": sum("amount", over="90d")', '"spend_90d": sum("amount")'))
+        with open_workspace(served_project) as workspace:
+            replay = workspace.replay(prediction)
+    finally:
+        definition.write_text(text)
+
+    (difference,) = replay.differences
+    assert difference.what == "spend.spend_90d"
+    assert difference.why == "the view's definition has changed since"
+
+
+@pytest.mark.slow
+def test_a_promotion_is_picked_up_live(served_project: Path) -> None:
+    with serving(served_project) as (_, port), open_workspace(served_project) as workspace:
+        _, before = post(port, "/endpoints/lapse/predict", {"customer_id": 7})
+        trained = workspace.train("lapse", params={"n": 1}, can_promote=False)
+        workspace.promote("lapse", trained.version.version, is_forced=True)
+        deadline = time.monotonic() + 30
+        while True:
+            status, after = post(port, "/endpoints/lapse/predict", {"customer_id": 7})
+            assert status == 200
+            if after["model_version"] == trained.version.version:
+                break
+            assert time.monotonic() < deadline, "the promotion was not picked up"
+            time.sleep(0.1)
+        assert before["model_version"] == 1
+        workspace.roll_back("lapse")

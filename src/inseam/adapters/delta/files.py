@@ -60,8 +60,10 @@ class DataFiles:
         self._names.append(name)
         path = f"{self._directory}/{name}"
         following: pa.Table | None = group
+        # Numbers are written as they are: a dictionary of them costs more than half of the writing and saves little.
+        texts = [field.name for field in group.schema if pa.types.is_string(field.type)]
         with self._filesystem.open_output_stream(path) as sink:
-            with pq.ParquetWriter(sink, group.schema, compression="snappy") as writer:
+            with pq.ParquetWriter(sink, group.schema, compression="snappy", use_dictionary=texts) as writer:
                 while following is not None and sink.tell() < BYTES_PER_FILE:
                     writer.write_table(following)
                     following = next(groups, None)

@@ -82,7 +82,7 @@ def _from_text(column: pa.Array, type_: DataType) -> tuple[pa.Array, Faults]:
     target = arrow_type(type_)
     try:
         # Arrow reads 0x10 as an integer; people don't write their amounts so.
-        if type_ is DataType.FLOAT64 or not pc.any(pc.match_substring(column, "x", ignore_case=True)).as_py():
+        if type_ is DataType.FLOAT64 or not _may_be_hexadecimal(column):
             return pc.cast(column, target), {}
     except pa.ArrowInvalid:
         pass
@@ -91,6 +91,12 @@ def _from_text(column: pa.Array, type_: DataType) -> tuple[pa.Array, Faults]:
     residue = pc.and_(pc.is_valid(column), pc.invert(is_plain))
     values = pc.cast(pc.if_else(is_plain, column, pa.scalar(None, pa.string())), target)
     return scatter(column, residue, values, parse)
+
+
+def _may_be_hexadecimal(column: pa.Array) -> bool:
+    data = column.buffers()[2]
+    text = b"" if data is None else data.to_pybytes()
+    return b"x" in text or b"X" in text
 
 
 def _finite(values: pa.Array, faults: Faults) -> tuple[pa.Array, Faults]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -299,23 +301,37 @@ def test_builders_at_once_agree(shop):
     assert len(shop.ledger.select(TrainingSetRecord)) == 1
 
 
+def kill_when(builder, is_time):
+    """Kill a builder as soon as it is time; whether it was still at work."""
+    assert builder.stdout.readline() == "ready\n"
+    while builder.poll() is None and not is_time():
+        time.sleep(0.001)
+    builder.kill()
+    builder.communicate()
+    return builder.returncode == -signal.SIGKILL
+
+
 @pytest.mark.slow
 def test_a_kill_at_any_time_leaves_nothing_half_done(shop, shop_module, tmp_path):
     elsewhere = shop_module.Shop(tmp_path / "undisturbed")
     elsewhere.tables.append(shop_module.TABLE, shop_module.arrow(shop_module.orders()))
-    expected = elsewhere.build().digest
-    for wait in (0.02, 0.2, 0.5, 1.0, 1.8):
-        builder = start(shop.directory)
-        assert builder.stdout.readline() == "ready\n"
-        try:
-            builder.wait(wait)
-        except subprocess.TimeoutExpired:
-            builder.kill()
-        builder.communicate()
-        for path in (shop.directory / "sets").rglob("*.parquet"):
+    undisturbed = start(elsewhere.directory)
+    undisturbed.stdout.readline()
+    began = time.monotonic()
+    expected = undisturbed.communicate()[0].strip()
+    whole = time.monotonic() - began
+    sets = shop.directory / "sets"
+    at = [lambda share=share: time.monotonic() > now + share * whole for share in (0.05, 0.3, 0.6, 0.9)]
+    seen = [lambda name=name: any(sets.rglob(name)) for name in (".*.partial", "*.parquet")]
+    killed = 0
+    for is_time in (*at, *seen):
+        now = time.monotonic()
+        killed += kill_when(start(shop.directory), is_time)
+        for path in sets.rglob("*.parquet"):
             pq.ParquetFile(path)
         for record in shop.ledger.select(TrainingSetRecord):
             assert (record.digest, Path(record.path).is_file()) == (expected, True)
+    assert killed
     record = shop.build()
     assert record.digest == expected
     assert [path.name for path in Path(record.path).parent.iterdir()] == [f"{record.fingerprint}.parquet"]

@@ -19,16 +19,16 @@ _LAST_DAY = 3_652_058
 def boundaries(instants: np.ndarray, step: Step, lag: int = 0) -> np.ndarray:
     """``floor(t - lag, every)`` for int64 UTC microseconds; equal to `Step.boundary` for each of them."""
     shifted = instants - lag
-    if step.microseconds == 0:
+    if step.microseconds == 0 or shifted.size == 0:
         return shifted
     if step.zone is None:
-        return shifted - shifted % step.microseconds
-    if shifted.size == 0:
-        return shifted
+        floored: np.ndarray = shifted - shifted % step.microseconds
+        return floored
     table = _midnights(shifted, step)
     import numpy as np
 
-    return table[np.searchsorted(table, shifted, side="right") - 1]
+    found: np.ndarray = table[np.searchsorted(table, shifted, side="right") - 1]
+    return found
 
 
 def grid(start: int, end: int, step: Step) -> np.ndarray:

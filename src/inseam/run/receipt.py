@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
 
+    from inseam.ports.engine import Engine
     from inseam.stages.serve.record import PredictionRecord
 
 LOG = "predictions"
@@ -121,22 +122,30 @@ def _view_values(
     why = "" if present == made.definitions.get(view.name) else "the view's definition has changed since"
     if read.is_missing or read.boundary is None or read.version is None:
         return
-    spine = _spine(endpoint, made.prediction.keys, read.boundary + view.lag)
-    table = context.engine.features(spine, [view.at(read.version)]).read_all()
-    for field in view.schema:
-        logged = made.prediction.features[field.name]
-        yield field.name, logged, plain(table[field.name], field.type), why
+    values = recompute(context.engine, view, endpoint.keys, made.prediction.keys, read.boundary, read.version)
+    for name, recomputed in values.items():
+        yield name, made.prediction.features[name], recomputed, why
 
 
-def _spine(endpoint: EndpointSpec, keys: Mapping[str, Any], instant: int) -> pa.RecordBatchReader:
-    """One row: the prediction's entity at an instant whose boundary is the logged one."""
+def recompute(
+    engine: Engine,
+    view: WindowedAggregate,
+    fields: tuple[Field, ...],
+    keys: Mapping[str, Any],
+    boundary: int,
+    version: int,
+) -> dict[str, Any]:
+    """One entity's values of a view at a boundary, from a snapshot of its table, in the log's form."""
     import pyarrow as pa
 
-    schema = Schema((*endpoint.keys, Field(EVENT_TIME, DataType.TIMESTAMP))).to_arrow()
-    row = {**keys, EVENT_TIME: instant}
-    # Arrow reads a plain integer as an instant in the column's own unit: microseconds.
+    # The first instant at which the boundary is readable: b(boundary + lag) is the boundary itself.
+    row = {**keys, EVENT_TIME: boundary + view.lag}
+    schema = Schema((*fields, Field(EVENT_TIME, DataType.TIMESTAMP))).to_arrow()
+    # Arrow reads a plain integer as an instant in the column's own unit: microseconds, or days for dates.
     arrays = [pa.array([row[field.name]], field.type) for field in schema]
-    return pa.Table.from_arrays(arrays, schema=schema).to_reader()
+    spine = pa.Table.from_arrays(arrays, schema=schema).to_reader()
+    table = engine.features(spine, [view.at(version)]).read_all()
+    return {field.name: plain(table[field.name], field.type) for field in view.schema}
 
 
 def plain(column: pa.ChunkedArray, type_: DataType) -> Any:

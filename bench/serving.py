@@ -219,6 +219,15 @@ class Contestant:
         }
 
 
+def loop_nanoseconds() -> float:
+    """What the machine gives just now: CPU time a step of the plainest loop."""
+    start = time.process_time()
+    total = 0
+    for step in range(1_000_000):
+        total += step
+    return (time.process_time() - start) * 1e3
+
+
 def cpu(family: list) -> float:
     return sum(sum(process.cpu_times()[:2]) for process in family)
 
@@ -249,6 +258,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=int, default=4)
     parser.add_argument("--durability", default="process")
     parser.add_argument("--peers", type=Path)
+    parser.add_argument("--peer-python", default=sys.executable, help="an interpreter with onnxruntime")
     parser.add_argument("--serve", nargs=2, metavar=("DIR", "PORT"), help="only serve what was prepared in DIR")
     asked = parser.parse_args()
     if asked.serve:
@@ -270,11 +280,15 @@ def main() -> None:
         ]
         if asked.peers is not None:
             limit = {"PYTHONPATH": str(asked.peers), "BS_FULL": "1"}
-            contestants.append(Contestant("limit behind ASGI", [*uvicorn, "optimum:app"], "/invocations", peers, limit))
+            command = [asked.peer_python, *uvicorn[1:], "optimum:app"]
+            contestants.append(Contestant("limit behind ASGI", command, "/invocations", peers, limit))
+        noise = []
         for _ in range(asked.rounds):
             for contestant in contestants:
+                noise.append(loop_nanoseconds())
                 contestant.measure(asked.seconds, directory)
         report(contestants)
+        print(f"noise: a step of a plain Python loop took {min(noise):.0f} to {max(noise):.0f} ns of CPU")
 
 
 def report(contestants: list[Contestant]) -> None:

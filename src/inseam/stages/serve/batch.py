@@ -20,12 +20,14 @@ from inseam.ir.training import EndpointSpec
 from inseam.kernel.clock import now
 from inseam.kernel.errors import NotFoundError, Problem
 from inseam.kernel.frozen import fingerprint
+from inseam.kernel.types import Field
+from inseam.stages.serve.cells import Cells
 from inseam.stages.serve.endpoint import Champion, ServedEndpoint
 from inseam.stages.serve.ids import endpoint_tag, format_id, make_ids
 from inseam.stages.serve.journal import Journal
 from inseam.stages.serve.log import PredictionLog
 from inseam.stages.serve.metrics import Metrics
-from inseam.stages.serve.predict import Looked, derive, look_up, outputs, pack
+from inseam.stages.serve.predict import Looked, Recipe, derive, look_up, outputs
 from inseam.stages.serve.record import NO_INSTANT, NO_VERSION, Batch, Context, names_of
 from inseam.stages.serve.reply import Prediction, Reply, ViewColumns, predictions
 from inseam.stages.serve.request import Asked, RequestRefusedError
@@ -60,6 +62,7 @@ class Batcher:
         self._waiting: list[_Waiting] = []
         self._encode = msgspec.json.Encoder().encode
         self._counted = 0
+        self._recipes: dict[str, Recipe] = {}
 
     def submit(self, endpoint: ServedEndpoint, asked: Asked, received: float) -> asyncio.Future[bytes]:
         """The answer's body, once it is durable. ``received``: `time.perf_counter` when the request came."""
@@ -118,13 +121,14 @@ class Batcher:
         if champion is None:
             raise RequestRefusedError(503, Problem("not-ready", f"endpoint:{spec.name}", "no model is loaded yet"))
         rows = [row for one in group for row in one.asked.rows]
-        looked = look_up(spec, endpoint.reader, rows, at=at, is_given=is_given)
+        recipe = self._recipe(spec)
+        looked = look_up(recipe, endpoint.reader, rows, at=at, is_given=is_given)
         if spec.unknown == "reject" and looked.unknown is not None:
             raise _rejected(spec, looked.keys, int(looked.unknown.argmax()))
         derived = derive(champion.bundle, looked.columns)
         output = outputs(champion.bundle, looked.columns)
         views = _view_columns(spec, looked, at)
-        context = _context(spec, champion)
+        context, derived_cells = _context(spec, champion)
         numbers = make_ids(at, _tag(spec.name), len(rows))
         moment = time.perf_counter()
         batch = Batch(
@@ -134,8 +138,8 @@ class Batcher:
             latency=[int((moment - one.received) * 1e6) for one in group for _ in one.asked.rows],
             keys=looked.keys,
             inputs=looked.inputs,
-            features=[pack(looked.columns[name], type_) for name, type_ in context.features],
-            derived=[pack(derived[name], type_) for name, type_ in context.derived],
+            features=recipe.features.pack(looked.columns),
+            derived=derived_cells.pack(derived),
             boundaries=[column.tobytes() for column in views.boundaries],
             versions=[column.tobytes() for column in views.versions],
             missing=[column.tobytes() for column in views.missing],
@@ -146,6 +150,12 @@ class Batcher:
         self._count(spec.name, len(rows), views)
         answers = predictions(champion.bundle.manifest, [format_id(number) for number in numbers], output, views)
         return [_Done(context, batch, self._encoded(group, champion, answers))]
+
+    def _recipe(self, spec: EndpointSpec) -> Recipe:
+        found = self._recipes.get(spec.name)
+        if found is None or found.spec is not spec:
+            found = self._recipes[spec.name] = Recipe(spec)
+        return found
 
     def _encoded(
         self, group: list[_Waiting], champion: Champion, found: list[Prediction]
@@ -194,15 +204,17 @@ def _tag(endpoint: str) -> int:
     return endpoint_tag(endpoint)
 
 
-_contexts: dict[tuple[str, str, str, int, str], Context] = {}
+_contexts: dict[tuple[str, str, str, int, str], tuple[Context, Cells]] = {}
 
 
-def _context(spec: EndpointSpec, champion: Champion) -> Context:
+def _context(spec: EndpointSpec, champion: Champion) -> tuple[Context, Cells]:
+    """What the log says once of these predictions, and the columns of the on-demand features among them."""
     manifest, digest, version = champion.bundle.manifest, champion.bundle.digest, champion.version
     key = (spec.name, spec.fingerprint, manifest.model, version, digest)
     found = _contexts.get(key)
     if found is None:
-        found = _contexts[key] = Context(
+        derived = [Field(one.name, one.type) for one in manifest.on_demand]
+        context = Context(
             id=fingerprint(list(key))[:16],
             endpoint=spec.name,
             model=manifest.model,
@@ -211,9 +223,10 @@ def _context(spec: EndpointSpec, champion: Champion) -> Context:
             keys=names_of(spec.keys),
             inputs=names_of(spec.inputs),
             features=names_of(tuple(field for view in spec.views for field in view.schema)),
-            derived=tuple((one.name, one.type) for one in manifest.on_demand),
+            derived=names_of(tuple(derived)),
             views=tuple(view.name for view in spec.views),
         )
+        found = _contexts[key] = (context, Cells(derived))
     return found
 
 

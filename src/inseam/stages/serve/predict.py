@@ -8,19 +8,27 @@ from typing import Any
 
 import numpy as np
 
-from inseam.ir.encoding import Encoding
 from inseam.ir.on_demand import call
 from inseam.ir.training import EndpointSpec
 from inseam.ir.windows import EVENT_TIME
-from inseam.kernel.types import DataType, Field
+from inseam.kernel.types import Field
 from inseam.ports.bundle import Bundle, BundleManifest
+from inseam.stages.serve.cells import Cells, to_array
 from inseam.stages.serve.endpoint import FeatureReading, FeatureRows
-from inseam.stages.serve.record import NO_INSTANT, Packed
-from inseam.stages.serve.request import FEATURES, cells
+from inseam.stages.serve.request import FEATURES
 
-_NUMERIC = frozenset(type_ for type_ in DataType if type_.is_numeric)
 _FEW = 1024
-_UNITS = {DataType.TIMESTAMP: "datetime64[us]", DataType.DATE: "datetime64[D]"}
+_names: dict[str, tuple[str, ...]] = {}
+
+
+class Recipe:
+    """An endpoint's spec with the columns of its keys, inputs and looked-up features."""
+
+    def __init__(self, spec: EndpointSpec) -> None:
+        self.spec = spec
+        self.keys = Cells(spec.keys)
+        self.inputs = Cells(spec.inputs)
+        self.features = Cells([field for view in spec.views for field in view.schema])
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,18 +47,15 @@ class Looked:
     unknown: np.ndarray | None = None
 
 
-def look_up(
-    spec: EndpointSpec, reader: FeatureReading | None, rows: Sequence[Any], *, at: int, is_given: bool
-) -> Looked:
+def look_up(recipe: Recipe, reader: FeatureReading | None, rows: Sequence[Any], *, at: int, is_given: bool) -> Looked:
     """Features of each row, from the online store or from the request, with the endpoint's defaults applied."""
-    keys = [cells(rows, field) for field in spec.keys]
-    inputs = [cells(rows, field) for field in spec.inputs]
-    columns = to_columns(spec.inputs, inputs)
+    spec = recipe.spec
+    keys, inputs = recipe.keys.values(rows), recipe.inputs.values(rows)
+    columns = recipe.inputs.arrays(inputs)
     columns[EVENT_TIME] = np.full(len(rows), at, np.int64).view("datetime64[us]")
     if is_given or reader is None:
         given = [getattr(row, FEATURES) for row in rows] if is_given else []
-        fields = [field for view in spec.views for field in view.schema]
-        columns |= to_columns(fields, [cells(given, field) for field in fields])
+        columns |= recipe.features.arrays(recipe.features.values(given))
         return Looked(columns, keys, inputs)
     online = reader.read(list(zip(*keys, strict=True)), at=at)
     columns.update(online.columns)
@@ -69,7 +74,7 @@ def _unknown(spec: EndpointSpec, online: FeatureRows, columns: dict[str, np.ndar
         if spec.unknown == "default" and absent.any():
             for field in (field for view in views for field in view.schema if field.name in spec.defaults):
                 column = columns[field.name].copy()
-                column[absent] = to_column([spec.defaults[field.name]], field.type)[0]
+                column[absent] = to_array([spec.defaults[field.name]], field.type)[0]
                 columns[field.name] = column
         unknown |= absent
     return unknown
@@ -84,7 +89,7 @@ def derive(bundle: Bundle, columns: dict[str, np.ndarray]) -> dict[str, np.ndarr
 
 def outputs(bundle: Bundle, columns: Mapping[str, np.ndarray]) -> np.ndarray:
     """float64 (rows, outputs), each row with the bits that it would have alone, which is how it is replayed."""
-    matrix = _matrix(bundle.manifest.encoding, columns)
+    matrix = _matrix(bundle, columns)
     if bundle.predictor.is_row_independent or len(matrix) == 1:
         found = bundle.predictor.predict(matrix)
     else:
@@ -92,49 +97,28 @@ def outputs(bundle: Bundle, columns: Mapping[str, np.ndarray]) -> np.ndarray:
     return np.ascontiguousarray(found.reshape(len(matrix), -1), np.float64)
 
 
-def _matrix(encoding: Encoding, columns: Mapping[str, np.ndarray]) -> np.ndarray:
+def _matrix(bundle: Bundle, columns: Mapping[str, np.ndarray]) -> np.ndarray:
     """`Encoding.matrix`, put together in one step where all columns are numbers: the same bytes in the same layout."""
-    numbers = [columns[column.name] for column in encoding.columns]
-    if len(numbers[0]) <= _FEW and all(column.type in _NUMERIC for column in encoding.columns):
-        return np.ascontiguousarray(np.array(numbers, np.float64).T)
-    return encoding.matrix(columns)
+    encoding = bundle.manifest.encoding
+    names = _number_names(bundle)
+    if not names or len(columns[EVENT_TIME]) > _FEW:
+        return encoding.matrix(columns)
+    return np.ascontiguousarray(np.array([columns[name] for name in names], np.float64).T)
 
 
-def to_columns(fields: Sequence[Field], values: Sequence[Sequence[Any]]) -> dict[str, np.ndarray]:
-    """`to_column` of each field, the numbers in one conversion."""
-    numeric = [place for place, field in enumerate(fields) if field.type in _NUMERIC]
-    block = np.array([values[place] for place in numeric], np.float64) if numeric else ()
-    columns = {fields[place].name: block[row] for row, place in enumerate(numeric)}
-    for field, column in zip(fields, values, strict=True):
-        if field.name not in columns:
-            columns[field.name] = to_column(column, field.type)
-    return columns
-
-
-def to_column(values: Sequence[Any], type_: DataType) -> np.ndarray:
-    """Plain values (None for NULL; `cells`' instants and dates) in the form of `encoding.to_numpy`."""
-    if type_ is DataType.STRING:
-        column = np.empty(len(values), object)
-        column[:] = values
-        return column
-    if type_ in _UNITS:
-        ticks = np.array([NO_INSTANT if value is None else value for value in values], np.int64)
-        return ticks.view(_UNITS[type_])
-    return np.array(values, np.float64)
-
-
-def pack(column: np.ndarray, type_: DataType) -> Packed:
-    """A column in the form of `encoding.to_numpy` as the prediction log holds it."""
-    if type_ is DataType.STRING:
-        return list(column.tolist())
-    if type_ in _UNITS:
-        return column.astype(_UNITS[type_]).tobytes()
-    return column.astype(np.float64, copy=False).tobytes()
+def _number_names(bundle: Bundle) -> tuple[str, ...]:
+    """The matrix's columns when all of them are numbers, else nothing."""
+    found = _names.get(bundle.digest)
+    if found is None:
+        columns = bundle.manifest.encoding.columns
+        found = tuple(column.name for column in columns) if all(column.type.is_numeric for column in columns) else ()
+        _names[bundle.digest] = found
+    return found
 
 
 def null_columns(manifest: BundleManifest, rows: int = 1) -> dict[str, np.ndarray]:
     """Every column that a bundle reads, with NULLs."""
     fields: list[Field] = [*(field for use in manifest.views for field in use.features), *manifest.inputs]
-    columns = {field.name: to_column([None] * rows, field.type) for field in fields}
+    columns = {field.name: to_array([None] * rows, field.type) for field in fields}
     columns[EVENT_TIME] = np.zeros(rows, np.int64).view("datetime64[us]")
     return columns

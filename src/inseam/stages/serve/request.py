@@ -11,10 +11,9 @@ from typing import Annotated, Any
 import msgspec
 
 from inseam.ir.training import EndpointSpec
-from inseam.kernel.clock import from_datetime
 from inseam.kernel.errors import Problem
 from inseam.kernel.names import did_you_mean
-from inseam.kernel.types import DataType, Field
+from inseam.kernel.types import DataType
 
 FEATURES = "features"
 ROWS = "rows"
@@ -139,13 +138,3 @@ class _Decoders:
 
 def _struct(name: str, fields: Sequence[Any]) -> type[msgspec.Struct]:
     return msgspec.defstruct(name, list(fields), forbid_unknown_fields=True, gc=False, kw_only=True)
-
-
-def cells(rows: Sequence[Any], field: Field) -> Sequence[Any]:
-    """One column of plain values: instants as UTC microseconds, dates as days since the epoch."""
-    values = [getattr(row, field.name) for row in rows]
-    if field.type is DataType.TIMESTAMP:
-        return [None if value is None else from_datetime(value) for value in values]
-    if field.type is DataType.DATE:
-        return [None if value is None else value.toordinal() - 719_163 for value in values]
-    return values

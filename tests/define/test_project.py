@@ -1,0 +1,178 @@
+"""Loading a project: all its modules, all its mistakes, at the user's lines."""
+
+import dataclasses
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from inseam.define.aggregate import count
+from inseam.define.entity import Entity
+from inseam.define.feature_view import FeatureView
+from inseam.define.on_demand import on_demand
+from inseam.define.project import Project, load
+from inseam.define.source import Source
+from inseam.kernel.errors import DefinitionError, NotFoundError, Problem
+
+SOURCE = 'from inseam import *\norders = Source("orders", "o.csv", timestamp="at")\n'
+VIEW = 'customer = Entity("customer", key="id")\nFeatureView("spend", orders, customer, every="1d", features={"n": count()})\n'
+
+
+@pytest.fixture
+def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Write a package's modules and load it."""
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    folder = tmp_path / "shop"
+    folder.mkdir()
+
+    def write(**modules: str) -> Project:
+        (folder / "__init__.py").write_text(modules.pop("init", ""))
+        for name, text in modules.items():
+            (folder / f"{name}.py").write_text(text)
+        return load("shop", "shop", tmp_path)
+
+    yield write
+    for name in [n for n in sys.modules if n.partition(".")[0] == "shop"]:
+        monkeypatch.delitem(sys.modules, name)
+
+
+def failure(package, **modules: str) -> Problem:
+    with pytest.raises(DefinitionError) as caught:
+        package(**modules)
+    return caught.value.problems[0]
+
+
+def test_all_modules_are_loaded_and_declarations_come_upstream_first(package):
+    project = package(b_views="from .sources import orders\nfrom inseam import *\n" + VIEW, sources=SOURCE)
+    assert [str(item.ref) for item in project.declarations] == [
+        "source:orders",
+        "entity:customer",
+        "feature_view:spend",
+    ]
+    view = project.get(FeatureView, "spend")
+    assert view.place is not None
+    assert view.place.file.endswith("shop/b_views.py")
+    assert view.place.line == 4
+    assert view.features["n"].place == view.place
+
+
+def test_an_edit_within_the_second_is_seen(package):
+    text = SOURCE + VIEW
+    assert package(views=text).get(FeatureView, "spend").every == "1d"
+    assert package(views=text.replace('"1d"', '"2d"')).get(FeatureView, "spend").every == "2d"
+
+
+def test_two_projects_with_packages_of_one_name_do_not_mix(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    for number in (1, 2):
+        (tmp_path / str(number)).mkdir()
+        (tmp_path / str(number) / "shop_twice.py").write_text(SOURCE.replace('"orders"', f'"orders_{number}"'))
+    for number in (1, 2, 1):
+        project = load("shop", "shop_twice", tmp_path / str(number))
+        assert [source.name for source in project.all(Source)] == [f"orders_{number}"]
+
+
+def test_no_bytecode_is_left_and_the_setting_is_put_back(package, tmp_path: Path):
+    before = sys.dont_write_bytecode
+    package(views=SOURCE)
+    assert sys.dont_write_bytecode is before
+    assert not list(tmp_path.rglob("*.pyc"))
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "found", "mend"),
+    [
+        (SOURCE + "FeatureView('v', ordrs, 1, every='1d', features={})", 3, "'ordrs' is not defined", "'orders'"),
+        (SOURCE + "import inseam\ninseam.FetureView", 4, "FetureView", "'FeatureView'"),
+        ("from inseam import FetureView", 1, "FetureView", "'FeatureView'"),
+        (SOURCE + "x = (", 3, "SyntaxError", "mend the module"),
+        ("import module_that_is_not_there", 1, "module_that_is_not_there", "install or correct"),
+        ("\n1 / 0", 2, "ZeroDivisionError", "mend the module"),
+        ("import sys\nsys.exit(3)", 2, "SystemExit", "mend the module"),
+        ("from .views import later\n", 1, "partially initialized module", ""),
+        (SOURCE + VIEW.replace("orders, customer", '"orders", customer'), 4, "what it reads is 'orders'", ""),
+        (SOURCE + VIEW.replace("orders, customer", "customer, orders"), 4, "what it reads is entity:customer", ""),
+        (SOURCE + VIEW.replace("count()", "count(customer)"), 4, "what it reads is entity:customer", ""),
+        (SOURCE + "@on_demand\ndef f(a: int) -> int:\n    return a", 3, "what it reads is <function f", ""),
+        (SOURCE + "snapshots('customer', every='1d')", 3, "the entity is 'customer'", ""),
+        (SOURCE + "rows(orders, 'customer')", 3, "an entity is 'customer'", ""),
+        (SOURCE + "Label(3 == 3, ahead='60d')", 3, "what it predicts is True", ""),
+        (SOURCE + "@model('m', orders, metric='rmse')\ndef f(d, p): ...", 3, "the training set is source:orders", ""),
+        (SOURCE + "\nEndpoint('e', orders)", 4, "the model is source:orders", ""),
+        (SOURCE + "check('a > 0', severity='fatal')", 3, "severity is 'fatal'", ""),
+        (SOURCE + "fresh('soon')", 3, "no duration", ""),
+        (SOURCE + "unique()", 3, "no column", ""),
+        (SOURCE + "Source('a', 'b.csv', timestamp='at', checks=[5])", 3, "a check is 5", ""),
+        (SOURCE + "sum(orders)", 3, "the column is source:orders", ""),
+        (SOURCE + "if count(orders) == 0:\n    pass", 3, "true or false", ""),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_loaded_says_where_and_how_to_mend_it(package, text: str, line: int, found: str, mend: str):
+    problem = failure(package, views=text)
+    assert found in problem.found
+    assert mend in problem.mend
+    assert problem.place is not None
+    assert problem.place.file.endswith("shop/views.py")
+    assert problem.place.line == line
+
+
+def test_a_module_that_fails_does_not_hide_the_others_mistakes(package):
+    with pytest.raises(DefinitionError) as caught:
+        package(
+            a="1 / 0\n",
+            b="from .a import nothing\n",
+            c="import inseam\ninseam.Entity('Bad Name', key='id')\n",
+            d="nowhere\n",
+        )
+    found = [problem.found for problem in caught.value.problems]
+    assert len([text for text in found if "ZeroDivisionError" in text]) == 1
+    assert any("'Bad Name'" in text for text in found)
+    assert any("nowhere" in text for text in found)
+
+
+def test_a_package_that_is_not_there_points_to_the_settings(tmp_path: Path):
+    with pytest.raises(DefinitionError, match=r"inseam\.toml"):
+        load("shop", "shop_that_is_not_there", tmp_path)
+
+
+def test_references_cannot_make_a_cycle(package):
+    """A reference is an object, which exists before what refers to it, and no declaration can be changed afterwards."""
+    later = "from inseam import *\n@on_demand(second)\ndef first_(a: float) -> float: ...\nsecond = first_\n"
+    assert "'second' is not defined" in failure(package, views=later).found
+    circle = failure(package, views="from .other import b\na = 1\n", other="from .views import a\nb = 1\n")
+    assert "partially initialized" in circle.found
+    assert circle.place is not None
+    orders = Source("orders", "o.csv", timestamp="at")
+    features = {"n": count()}
+    view = FeatureView("spend", orders, Entity("customer", key="id"), every="1d", features=features)
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        view.rows = orders
+    with pytest.raises(TypeError):
+        view.features["m"] = count()
+    features["m"] = count()
+    assert view.names == ("n",)
+
+
+def test_on_demand_features_stand_on_each_other_in_order():
+    @on_demand()
+    def one(a: float) -> float:
+        return a
+
+    @on_demand(one)
+    def two(one: float) -> float:
+        return one
+
+    assert Project.of("shop", [two]).declarations == (one, two)
+
+
+def test_a_declaration_that_is_not_there_suggests_the_nearest(package):
+    project = package(views=SOURCE)
+    with pytest.raises(NotFoundError, match="'orders'"):
+        project.get(Source, "order")
+
+
+def test_meanings_are_plain_data(package):
+    project = package(views=SOURCE + VIEW)
+    for item in project.declarations:
+        assert json.loads(json.dumps(item.meaning())) == item.meaning()

@@ -84,6 +84,14 @@ def test_the_first_row_of_a_key_stays(place: Any) -> None:
     assert "n = 2, which an earlier row has" in place.quarantine()[-2]["reason"]
 
 
+def test_a_key_holds_when_the_schema_widens(place: Any) -> None:
+    place.write("1.csv", "at,n\n2024-01-01,1\n")
+    place.load(columns="at:timestamp n:int64", key=("n",))
+    place.write("2.csv", "at,n,item\n2024-01-02,1,a\n2024-01-02,2,b\n")
+    place.load(columns="at:timestamp n:int64 item:string", key=("n",))
+    assert place.column("item") == [None, "b"]
+
+
 def test_a_key_of_two_columns_and_many_rows(place: Any) -> None:
     rows = [f"2024-01-01,{n % 30_000},{n % 2}" for n in range(100_000)]
     place.write("a.csv", "at,n,item\n" + "\n".join(rows))

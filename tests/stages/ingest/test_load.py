@@ -159,6 +159,19 @@ def test_renamed_columns(place: Any) -> None:
     assert place.column("amount") == [1]
 
 
+def test_a_file_that_grows_while_it_is_read_is_refused(place: Any) -> None:
+    path = place.write("a.csv", "at,n\n2024-01-01,1\n")
+
+    def grow(what: str, done: int, total: int | None = None) -> None:
+        if what == "examine s":
+            path.write_text("at,n\n2024-01-01,1\n2024-01-02,2\n")
+
+    with pytest.raises(DataError, match="changed while it was read"):
+        place.ingest(place.spec(columns="at:timestamp n:int64"), progress=grow)
+    assert place.tables.list() == ()
+    assert place.load(columns="at:timestamp n:int64").rows_in == 2
+
+
 def test_locations(place: Any) -> None:
     place.write("a.csv", "at\n2024-01-01\n")
     place.write("b.tsv", "at\n2024-01-02\n")

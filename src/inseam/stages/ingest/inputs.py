@@ -66,6 +66,12 @@ class FileInput:
         except (EOFError, OSError, zlib.error) as error:
             subject = f"source:{self.spec.name}"
             raise DataError(subject, f"{self.file.path.name} cannot be read: {error}") from error
+        if not self.file.is_unchanged():
+            raise DataError(
+                f"source:{self.spec.name}",
+                f"{self.file.path.name} was changed while it was read",
+                mend="write files under another name first and rename them when they are whole",
+            )
         advance(self.file.size)
 
 

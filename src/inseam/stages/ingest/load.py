@@ -101,7 +101,7 @@ class _Load:
                 status="begun",
                 is_history=is_history,
                 ingested_at=staging.at,
-                rows_in=accepted + staging.rejected,
+                rows_in=sum(one.rows for one in read),
                 rows_accepted=accepted,
                 rows_quarantined=staging.rejected,
                 version=None,

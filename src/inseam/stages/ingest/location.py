@@ -38,8 +38,15 @@ class InputFile:
     path: Path
     format: str
     size: int
+    modified: int
+    """Nanoseconds since the epoch, as `os.stat` says."""
     digest: str
     encoding: str
+
+    def is_unchanged(self) -> bool:
+        """Whether the file is still the one whose digest was taken."""
+        now = self.path.stat()
+        return (now.st_size, now.st_mtime_ns) == (self.size, self.modified)
 
     def open(self) -> IO[bytes]:
         """The text in UTF-8 without a byte order mark; bytes that its encoding cannot read come as U+FFFD."""
@@ -109,14 +116,14 @@ def examine(path: Path, spec: SourceSpec) -> InputFile:
         )
     digest = xxhash.xxh3_128()
     try:
+        before = path.stat()
         with path.open("rb") as file:
             while chunk := file.read(CHUNK):
                 digest.update(chunk)
-        size = path.stat().st_size
         encoding = "binary" if form == "parquet" else _encoding(path, spec)
     except (EOFError, OSError, zlib.error) as error:
         raise DataError(f"source:{spec.name}", f"{path.name} cannot be read: {error}") from error
-    return InputFile(path, form, size, digest.hexdigest(), encoding)
+    return InputFile(path, form, before.st_size, before.st_mtime_ns, digest.hexdigest(), encoding)
 
 
 def physical_lines(file: InputFile) -> Iterator[str]:
@@ -161,4 +168,4 @@ def _format(path: Path) -> str | None:
 
 def _is_data(relative: Path, spec: SourceSpec) -> bool:
     is_hidden = any(part.startswith((".", "_")) for part in relative.parts)
-    return not is_hidden and (_format(relative) is not None)
+    return not is_hidden and (spec.format is not None or _format(relative) is not None)

@@ -9,8 +9,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from inseam.ir.checks import CheckKind, CheckSpec, Severity, SourceSpec
-from inseam.ir.relation import Relation
+from inseam.ir.relation import SYSTEM_COLUMNS, Relation
 from inseam.kernel.errors import NotFoundError
+from inseam.kernel.types import Schema
 from inseam.ports.engine import Engine
 from inseam.ports.tables import Tables
 from inseam.stages.ingest.finding import Findings
@@ -47,7 +48,7 @@ def _repeated(
     schema = pa.schema([*(staging.schema.to_arrow().field(name) for name in columns), (_PLACE, pa.int64())])
 
     def rows() -> Iterator[pa.RecordBatch]:
-        yield from _held(spec, columns, staging, engine, tables, schema)
+        yield from _held(spec, columns, engine, tables, schema)
         start = 0
         for batch in staging.read():
             places = np.arange(start, start + batch.num_rows)
@@ -68,7 +69,7 @@ def _repeated(
 
 
 def _held(
-    spec: SourceSpec, columns: Sequence[str], staging: Staging, engine: Engine, tables: Tables, schema: pa.Schema
+    spec: SourceSpec, columns: Sequence[str], engine: Engine, tables: Tables, schema: pa.Schema
 ) -> Iterator[pa.RecordBatch]:
     """The keys that the table holds."""
     table = f"sources/{spec.name}"
@@ -78,7 +79,8 @@ def _held(
         return
     if any(name not in snapshot.schema for name in columns):
         return
-    relation = Relation(table, spec.timestamp, staging.schema, version=snapshot.version)
+    held = Schema(tuple(field for field in snapshot.schema if field.name not in SYSTEM_COLUMNS))
+    relation = Relation(table, spec.timestamp, held, version=snapshot.version)
     for batch in engine.scan(relation, columns=list(columns)):
         places = pa.array(np.full(batch.num_rows, -1, np.int64))
         yield pa.record_batch([*(batch.column(name) for name in columns), places], schema=schema)

@@ -16,7 +16,10 @@ from inseam.define.source import Source
 from inseam.kernel.errors import DefinitionError, NotFoundError, Problem
 
 SOURCE = 'from inseam import *\norders = Source("orders", "o.csv", timestamp="at")\n'
-VIEW = 'customer = Entity("customer", key="id")\nFeatureView("spend", orders, customer, every="1d", features={"n": count()})\n'
+VIEW = (
+    'customer = Entity("customer", key="id")\n'
+    'FeatureView("spend", orders, customer, every="1d", features={"n": count()})\n'
+)
 
 
 @pytest.fixture

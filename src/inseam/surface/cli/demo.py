@@ -36,6 +36,8 @@ def demo(
         else:
             _summarise(facts, is_serving=serve)
         if serve:
+            # A program that reads us through a pipe waits for the summary and not for the server's end.
+            sys.stdout.flush()
             tour.server.wait()
 
 

@@ -10,6 +10,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -67,8 +68,9 @@ class Server:
             raise RefusedError(f"POST {path}", f"the server did not answer: {error}", mend=f"see {self._log}") from None
 
     def wait(self) -> None:
-        """Until the server ends, or Ctrl-C."""
-        self.process.wait()
+        """Until the server ends, or Ctrl-C, which is the way to end it."""
+        with suppress(KeyboardInterrupt):
+            self.process.wait()
 
     def stop(self) -> None:
         """End it gracefully, and by force when it does not heed."""

@@ -11,6 +11,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from zipfile import BadZipFile
 
 from inseam.adapters.sklearn.allowed import ROW_INDEPENDENT, TRUSTED
 from inseam.adapters.sklearn.archive import canonical_archive
@@ -95,6 +96,8 @@ def _read(content: bytes) -> Any:
         return skops.loads(content, trusted=sorted(TRUSTED))
     except UntrustedTypesFoundException as error:
         raise UnsafeArtifactError(_MODEL, str(error)) from error
+    except (BadZipFile, KeyError, ValueError, TypeError) as error:
+        raise UnsafeArtifactError(_MODEL, f"it cannot be read: {error}") from error
 
 
 def _needs_names(content: bytes, columns: Sequence[str], example: np.ndarray) -> bool:

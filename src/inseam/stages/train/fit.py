@@ -28,7 +28,8 @@ def fit(subject: str, function: TrainingFunction, data: TrainingData, params: Ma
     declared = [name for name in SEED_NAMES if name in params]
     names: tuple[str | None, ...] = tuple(declared[:1]) if declared else (*SEED_NAMES, None)
     for name in names:
-        seeded = dict(params) if name is None else {**params, name: data.seed}
+        # A seed among the declared parameters wins over the model's own.
+        seeded = dict(params) if name is None else {name: data.seed} | dict(params)
         seed_everything(data.seed)
         try:
             model = function(data, seeded)

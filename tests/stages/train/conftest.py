@@ -1,0 +1,30 @@
+from pathlib import Path
+
+import pytest
+
+from inseam.adapters.sql.ledger import SqlLedger
+from inseam.stages.train.training import train
+from inseam.testing.tracking import ListTracker
+from inseam.testing.training_sets import KEYS, VIEWS, write_training_set
+
+
+@pytest.fixture
+def ledger(tmp_path):
+    return SqlLedger(f"sqlite:///{tmp_path}/ledger.db")
+
+
+@pytest.fixture
+def tracker():
+    return ListTracker()
+
+
+@pytest.fixture
+def trained(tmp_path, ledger, tracker):
+    """Train a model spec on a small set of its task."""
+
+    def run(spec, record=None, **more):
+        record = record or write_training_set(tmp_path / "sets", spec.task, rows=800)
+        places = {"ledger": ledger, "tracker": tracker, "models": tmp_path / "models", "repository": Path.cwd()}
+        return train(spec, record, keys=KEYS, views=VIEWS, inputs=(), **places | more)
+
+    return run

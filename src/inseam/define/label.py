@@ -15,8 +15,8 @@ from inseam.kernel.errors import Problem
 class Label:
     """What is to be predicted: an aggregate over ``[t, t + ahead)``, or a ``column`` that the spine carries.
 
+    >>> from inseam import Source, count
     >>> orders = Source("orders", "orders.csv", timestamp="ordered_at")
-    >>> from inseam.define.aggregate import count
     >>> Label(count(orders) == 0, ahead="60d").comparison.compare
     '=='
     """

@@ -12,6 +12,9 @@ from inseam.testing.contracts.engine import EngineContract, Opener
 
 
 class TestDuckdb(EngineContract):
+    # At the smaller one nothing fits: every build goes through the spill.
+    memory_limits = ("1GB", "1KB")
+
     # The Ibis expression that serves what the sweep doesn't must give the same values for what it does.
     @pytest.fixture(params=["auto", "general"])
     def opener(self, request: pytest.FixtureRequest, tmp_path: Path) -> Opener:

@@ -95,7 +95,8 @@ def worlds(draw: st.DrawFn, most: int = 30) -> World:
     for cell, by in drawn:
         known = None if by is None or cell["ts"] is None else cell["ts"] + by
         rows.append({**cell, "at": cell["ts"], "known": known})
-    if rows and draw(st.booleans()):
+    is_loaded_twice = draw(st.booleans())
+    if rows and is_loaded_twice:
         rows += rows[: draw(st.integers(0, len(rows)))]
     order = list(range(len(rows)))
     if draw(st.booleans()):

@@ -19,6 +19,9 @@ from inseam.kernel.errors import DataError
 from inseam.kernel.names import did_you_mean
 from inseam.kernel.types import arrow_type
 
+Source = Callable[[Session, ViewPlan, int | None, int], str]
+"""Gives the SELECT of a view's events with ``since <= ts < before``."""
+
 
 @dataclass(frozen=True, slots=True)
 class Work:
@@ -71,19 +74,14 @@ def key_columns(table: pa.Table, plan: ViewPlan) -> list[pa.ChunkedArray]:
     return found
 
 
-def compute(
-    session: Session, work: Work, spine: pa.Table, source: Callable[[Session, ViewPlan, int | None, int], str]
-) -> list[pa.Array]:
-    """The columns of all views of ``work``, a row for each row of ``spine`` (keys and event time).
-
-    ``source`` gives the SELECT of a view's events of a span of time.
-    """
+def compute(session: Session, work: Work, spine: pa.Table, source: Source) -> dict[str, pa.Array]:
+    """The columns of all views of ``work`` by name, a row for each row of ``spine`` (keys and event time)."""
     at = instants(spine.column(EVENT_TIME))
     keys = SpineKeys.of(work.plans[0].view.keys, key_columns(spine, work.plans[0]))
     session.register("keys", keys.table)
-    columns: list[pa.Array] = []
+    columns: dict[str, pa.Array] = {}
     for plan in work.plans:
-        columns += _compute_view(session, work, plan, keys, at, source)
+        columns |= _compute_view(session, work, plan, keys, at, source)
     return columns
 
 
@@ -93,10 +91,9 @@ def _compute_view(
     plan: ViewPlan,
     keys: SpineKeys,
     at: Array,
-    source: Callable[[Session, ViewPlan, int | None, int], str],
-) -> list[pa.Array]:
-    view = plan.view
-    boundary = at + view.forward if view.forward is not None else boundaries(at, view.step, view.lag)
+    source: Source,
+) -> dict[str, pa.Array]:
+    view, boundary = plan.view, boundary_of(plan, at)
     since, before = span(plan, boundary)
     is_fast = [work.path == "auto" and fast.supports(spec) for spec in view.aggregates]
     quick = [spec for spec, ok in zip(view.aggregates, is_fast, strict=True) if ok]
@@ -109,7 +106,13 @@ def _compute_view(
     if slow:
         arrays = general.query_view(session, plan, slow, source(session, plan, since, before), keys, boundary)
         found |= zip((spec.name for spec in slow), arrays, strict=True)
-    return [found[spec.name] for spec in view.aggregates]
+    return found
+
+
+def boundary_of(plan: ViewPlan, at: Array) -> Array:
+    """b(t) of each instant; for a label the end of its window."""
+    view = plan.view
+    return at + view.forward if view.forward is not None else boundaries(at, view.step, view.lag)
 
 
 def span(plan: ViewPlan, boundary: Array) -> tuple[int | None, int]:

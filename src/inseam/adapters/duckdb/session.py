@@ -74,7 +74,7 @@ class Session:
         self.memory = max(int(limits.memory * share), 64 << 20)
         limits.directory.mkdir(parents=True, exist_ok=True)
         self.scratch = Path(tempfile.mkdtemp(prefix=f"duckdb-{os.getpid()}-", dir=limits.directory))
-        self._intakes: list[Intake] = []
+        self._intakes: dict[str, Intake] = {}
         try:
             self.connection = duckdb.connect(
                 ":memory:",
@@ -105,7 +105,7 @@ class Session:
         """Make rows a table of this session. A reader can be scanned once."""
         if isinstance(rows, pa.RecordBatchReader):
             intake = Intake(rows)
-            self._intakes.append(intake)
+            self._intakes[name] = intake
             rows = intake.stream()
         self.connection.register(name, rows)
 
@@ -141,7 +141,7 @@ class Session:
         try:
             yield
         except duckdb.Error as error:
-            for intake in self._intakes:
+            for intake in self._intakes.values():
                 if intake.error is not None:
                     raise intake.error from None
             _fail(subject, error)

@@ -18,6 +18,8 @@ from inseam.kernel.types import DataType, Field, Schema
 from inseam.ports.tables import Snapshot
 
 PLACES = (AggregateKind.FIRST, AggregateKind.LAST)
+_EVENT_BYTES = 72
+"""What the sweep works with for each event, besides the columns."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +39,13 @@ class ViewPlan:
     @property
     def key_fields(self) -> tuple[Field, ...]:
         return tuple(Field(key, self.source.schema.type_of(key) or DataType.STRING) for key in self.view.keys)
+
+    @property
+    def event_bytes(self) -> int:
+        """What the view's events take in memory, at most."""
+        types = [self.source.schema.type_of(name) for name in (*self.view.keys, *self.columns)]
+        cells = sum(48 if type_ is DataType.STRING else 9 for type_ in types) + len(self.conditions)
+        return self.snapshot.rows * (_EVENT_BYTES + cells + 8 * self.has_known + 8 * self.has_order)
 
     def over(self, spec: AggregateSpec) -> int | None:
         return self.view.forward if self.view.forward is not None else spec.over

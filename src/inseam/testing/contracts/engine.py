@@ -79,7 +79,7 @@ def fresh() -> str:
 class EngineContract:
     """Needs a fixture ``opener`` -> `Opener`."""
 
-    memory_limits = ("1GB",)
+    memory_limits: tuple[str, ...] = ("1GB",)
     """Limits at which values are checked; add one so small that the engine must spill."""
 
     @drawn

@@ -93,9 +93,9 @@ class Staging:
             self._rows_writer = None
 
     def read(self) -> Iterator[pa.RecordBatch]:
-        """The staged rows, block by block, from the page cache."""
+        """The staged rows, block by block: read and not mapped, so that the process stays as small as a block."""
         self.close()
-        with pa.memory_map(str(self._rows_path)) as file:
+        with pa.OSFile(str(self._rows_path)) as file:
             yield from pa.ipc.open_stream(file)
 
     def rejects(self) -> pa.RecordBatchReader:
@@ -105,7 +105,7 @@ class Staging:
                 self._flush()
             self._rejects_writer.close()
             self._rejects_writer = None
-        return pa.ipc.open_stream(pa.memory_map(str(self._rejects_path)))
+        return pa.ipc.open_stream(pa.OSFile(str(self._rejects_path)))
 
     def _flush(self) -> None:
         assert self._rejects_writer is not None

@@ -5,7 +5,6 @@ from typing import Annotated
 import typer
 
 from inseam.surface.cli import options, terminal
-from inseam.surface.cli.plan import show_plan
 from inseam.surface.cli.session import workspace
 
 
@@ -24,12 +23,15 @@ def apply(
     Example: inseam apply --expected "$(inseam plan --json | jq -r .fingerprint)"
     """
     instant = options.instant(as_of, "--as-of")
+    from inseam.plan.diff import Change
+
     with workspace(project, environment) as opened, terminal.bars(is_silent=json) as progress:
         applied = opened.apply(expected=expected, can_destroy=destroy, as_of=instant, progress=progress)
     if json:
         terminal.print_json({"plan": applied.plan.as_dict(), "done": applied.done, "left": applied.left})
         return
-    show_plan(applied.plan)
+    changed = sum(c.change is not Change.UNCHANGED for c in applied.plan.changes)
+    terminal.say(f"[green]applied[/] {changed} changed definitions")
     for work in applied.done:
         terminal.say(f"[green]done[/] {work.verb} {work.subject}")
     for work in applied.left:

@@ -36,7 +36,14 @@ def lineage(
 def _show(title: str, nodes: Sequence[Node]) -> None:
     if nodes:
         rows = [
-            (n.ref, ", ".join(f"{k}={terminal.cell(v)}" for k, v in n.facts.items() if v not in ("", None)))
+            (
+                n.ref,
+                ", ".join(
+                    f"{k}={terminal.cell(v)}"
+                    for k, v in n.facts.items()
+                    if v not in ("", None) and not isinstance(v, dict)
+                ),
+            )
             for n in nodes
         ]
         terminal.table(title, ("what", "known of it"), rows)

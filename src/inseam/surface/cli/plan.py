@@ -8,7 +8,7 @@ from inseam.surface.cli import options, terminal
 from inseam.surface.cli.session import workspace
 
 if TYPE_CHECKING:
-    from inseam.plan.diff import Plan
+    from inseam.plan.diff import DefinitionChange, Plan
 
 CHANGES = 10
 """Exit code of ``--exit-code`` when there is something to apply."""
@@ -37,7 +37,7 @@ def plan(
 
 
 def show_plan(made: Plan) -> None:
-    """Changes with their blast radius, then the work."""
+    """Changes with what they reach downstream, then the work."""
     from inseam.plan.diff import Change
 
     if made.is_empty:
@@ -45,16 +45,16 @@ def show_plan(made: Plan) -> None:
         return
     changed = [c for c in made.changes if c.change is not Change.UNCHANGED]
     if changed:
-        rows = [
-            (c.change.value, c.ref, ", ".join(c.fields or c.because), _reach(c.reaches), c.recompute) for c in changed
-        ]
-        terminal.table("Changes", ("change", "definition", "in / because of", "reaches", "then"), rows)
+        rows = [(c.change.value, c.ref, ", ".join(c.fields or c.because)) for c in changed]
+        terminal.table("Changes", ("change", "definition", "in, or because of"), rows)
+    for change in (*made.of(Change.CHANGED), *made.of(Change.REMOVED)):
+        show_reach(change)
     if made.work:
-        terminal.say("")
         work = [(w.verb, w.subject, w.reason, w.rows) for w in made.work]
         terminal.table("Work", ("verb", "subject", "reason", "rows to read"), work)
 
 
-def _reach(refs: tuple[str, ...]) -> str:
-    shown = ", ".join(refs[:4])
-    return f"{shown} and {len(refs) - 4} more" if len(refs) > 4 else shown
+def show_reach(change: DefinitionChange) -> None:
+    """The blast radius of one change."""
+    if change.reaches:
+        terminal.say(f"[bold]{change.ref}[/] reaches {', '.join(change.reaches)}")

@@ -35,12 +35,26 @@ def train(
     else:
         version = trained.version
         terminal.say(f"[bold]{model}@{version.version}[/]  {version.format}, digest {version.digest[:16]}")
-        terminal.table("Metrics", ("metric", "value"), [(k, _shown(v)) for k, v in version.metrics.items()])
+        show_metrics(version.metrics)
         show_verdict(trained.verdict)
         if trained.champion is not None:
             terminal.say(f"[green]champion[/] {model}@{trained.champion.version}")
     if not trained.verdict.is_passed:
         raise typer.Exit(REFUSED)
+
+
+def show_metrics(metrics: dict[str, Any]) -> None:
+    """The test rows' metrics with their intervals beside the baseline's; then one table a sliced column."""
+    baseline = metrics.get("baseline", {})
+    rows = [(name, _shown(found), baseline.get(name)) for name, found in metrics.get("test", {}).items()]
+    terminal.table("Metrics on the test rows, 95 % interval", ("metric", "value", "baseline"), rows)
+    for column, slices in metrics.get("slices", {}).items():
+        names = list(dict.fromkeys(name for part in slices.values() for name in part["metrics"]))[:3]
+        shown = [
+            (value, part["rows"], *(_shown(part["metrics"].get(name)) for name in names))
+            for value, part in slices.items()
+        ]
+        terminal.table(f"By {column}", (column, "rows", *names), shown)
 
 
 def show_verdict(verdict: VerdictRecord) -> None:

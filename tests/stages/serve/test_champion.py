@@ -21,8 +21,16 @@ def promote(ledger, version):
     ledger.put(record, AliasRecord("lapse", "champion", version, 1))
 
 
-def watch(ledger, tmp_path, opener=lambda path, digest: bundle(float(digest[1:])), **changes):
-    return ChampionWatch(ledger, "lapse", tmp_path, specs=[spec(**changes)], poll_seconds=0.01, opener=opener)
+def watch(ledger, tmp_path, opener=lambda path, digest: bundle(float(digest[1:])), fingerprints=None, **changes):
+    return ChampionWatch(
+        ledger,
+        "lapse",
+        tmp_path,
+        specs=[spec(**changes)],
+        fingerprints=fingerprints,
+        poll_seconds=0.01,
+        opener=opener,
+    )
 
 
 def test_without_a_champion_it_says_so_and_takes_the_first_that_comes(ledger, tmp_path):
@@ -82,6 +90,16 @@ def test_a_model_that_needs_what_the_endpoint_does_not_bring_is_refused(ledger, 
     narrower = watch(ledger, tmp_path, views=(replace(spec().views[0]),))
     narrower.look()
     assert "visits_7d" in narrower.problem
+
+
+def test_a_model_trained_on_another_meaning_of_a_view_is_refused(ledger, tmp_path):
+    promote(ledger, 1)
+    watching = watch(ledger, tmp_path, fingerprints={"spend": "f1", "visits": "f9"})
+    watching.look()
+    assert watching.current is None and "view visits" in watching.problem and "spend" not in watching.problem
+    same = watch(ledger, tmp_path, fingerprints={"spend": "f1", "visits": "f2"})
+    same.look()
+    assert same.current.version == 1
 
 
 def test_a_model_that_fails_when_it_is_asked_is_refused_before_it_answers_anybody(ledger, tmp_path):

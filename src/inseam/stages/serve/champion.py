@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from inseam.ir.records import AliasRecord, ModelVersionRecord
@@ -21,7 +21,8 @@ class ChampionWatch:
     """Polls every ``poll_seconds`` on a thread of its own. What cannot be opened leaves the old champion in place.
 
     ``objects`` is the directory under which the ledger's bundle paths lie. ``specs`` are the endpoints that it answers:
-    a bundle that needs what they do not bring is refused.
+    a bundle that needs what they do not bring is refused. ``fingerprints`` are those of the views whose online rows are
+    read: a bundle that was trained on another meaning of a view is refused too.
     """
 
     def __init__(
@@ -31,6 +32,7 @@ class ChampionWatch:
         objects: Path,
         *,
         specs: Sequence[EndpointSpec],
+        fingerprints: Mapping[str, str] | None = None,
         poll_seconds: float = 1.0,
         opener: Callable[[Path, str], Bundle] = open_bundle,
     ) -> None:
@@ -40,6 +42,7 @@ class ChampionWatch:
         self._model = model
         self._objects = objects
         self._specs = tuple(specs)
+        self._fingerprints = dict(fingerprints or {})
         self._poll_seconds = poll_seconds
         self._open = opener
         self._stopping = threading.Event()
@@ -85,23 +88,26 @@ class ChampionWatch:
             raise NotFoundError(f"model:{self._model}", f"version {alias.version} is promoted and not in the ledger")
         bundle = self._open(self._objects / record.path, record.digest)
         for spec in self._specs:
-            check_fit(bundle, spec)
+            check_fit(bundle, spec, self._fingerprints)
         warm(bundle)
         self.current = Champion(bundle, alias.version)
         self.problem = None
 
 
-def check_fit(bundle: Bundle, spec: EndpointSpec) -> None:
-    """`DataError` when the bundle needs a column that the endpoint does not bring, or brings as another type."""
+def check_fit(bundle: Bundle, spec: EndpointSpec, fingerprints: Mapping[str, str]) -> None:
+    """`DataError` when the bundle needs a column that the endpoint does not bring, in that type and of that meaning."""
     brought = {field.name: field.type for view in spec.views for field in view.schema}
     brought |= {field.name: field.type for field in spec.inputs}
     manifest = bundle.manifest
     needed = [*(field for use in manifest.views for field in use.features), *manifest.inputs]
     wrong = [field.name for field in needed if brought.get(field.name) is not field.type]
+    wrong += [
+        f"view {use.view}" for use in manifest.views if fingerprints.get(use.view, use.fingerprint) != use.fingerprint
+    ]
     if wrong:
         raise DataError(
             f"endpoint:{spec.name}",
-            f"the promoted model needs {', '.join(wrong)}, which this endpoint does not bring in that type",
+            f"the promoted model needs {', '.join(wrong)}, which this endpoint does not bring in that type and meaning",
             mend="restart the server with the applied definitions",
         )
 

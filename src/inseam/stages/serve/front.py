@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Mapping, Sequence
 
@@ -131,7 +132,7 @@ class Front:
             self.log.append([], outcomes)
             settled = self.log.settled()
             if settled is not None:
-                await settled
+                await asyncio.shield(settled)  # others wait for it too
         except OSError as error:
             self.journal.failure(error, where="prediction log")
             problem = Problem("log-unavailable", "prediction log", "the outcome could not be logged")

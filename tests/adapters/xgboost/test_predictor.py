@@ -1,0 +1,106 @@
+"""The compiled walk against the library, over boosters, objectives and kinds of splits."""
+
+import numpy as np
+import pytest
+import xgboost
+
+from inseam.adapters.xgboost.format import XgboostFormat
+from inseam.adapters.xgboost.predictor import ForestPredictor, LibraryPredictor
+from inseam.ir.training import Task
+from inseam.kernel.errors import UnsafeArtifactError
+
+ROWS, COLUMNS = 600, 5
+CATEGORIES = {"feature_types": ["q", "q", "q", "c", "q"], "enable_categorical": True}
+
+
+def _data(seed=0):
+    random = np.random.default_rng(seed)
+    matrix = random.normal(size=(ROWS, COLUMNS))
+    matrix[random.random(matrix.shape) < 0.15] = np.nan
+    matrix[:, 3] = np.where(random.random(ROWS) < 0.1, np.nan, random.integers(0, 12, ROWS))
+    score = np.nan_to_num(matrix[:, 0]) + np.nan_to_num(matrix[:, 3]) % 3 + random.normal(0, 0.5, ROWS)
+    return matrix, score
+
+
+def _opened(model, tmp_path, task):
+    XgboostFormat().save(model, tmp_path, example=np.zeros((1, COLUMNS)))
+    return XgboostFormat().load(tmp_path, task)
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        {},
+        {"max_depth": 1},
+        {"grow_policy": "lossguide", "max_leaves": 8},
+        {"num_parallel_tree": 3, "subsample": 0.5},
+        {"base_score": 0.9},
+        {**CATEGORIES, "max_cat_to_onehot": 1},
+        {**CATEGORIES, "max_cat_to_onehot": 100},
+    ],
+    ids=str,
+)
+def test_probabilities_are_the_librarys(params, tmp_path):
+    matrix, score = _data()
+    model = xgboost.XGBClassifier(n_estimators=15, **params).fit(matrix, (score > 1).astype(int))
+    predictor = _opened(model, tmp_path, Task.BINARY)
+    assert isinstance(predictor, ForestPredictor)
+    # Codes that no training row had, and values at the thresholds' own precision, go the library's way too.
+    asked = np.vstack([matrix, _data(1)[0]])
+    asked[:5, 3] = [12, 40, 99, 0.5, 7.9]
+    np.testing.assert_allclose(predictor.predict(asked), model.predict_proba(asked)[:, 1], rtol=1e-5, atol=1e-7)
+
+
+def test_classes_are_the_librarys(tmp_path):
+    matrix, score = _data()
+    model = xgboost.XGBClassifier(n_estimators=10).fit(matrix, np.digitize(score, [0, 1, 2]))
+    predictor = _opened(model, tmp_path, Task.MULTICLASS)
+    assert isinstance(predictor, ForestPredictor)
+    np.testing.assert_allclose(predictor.predict(matrix), model.predict_proba(matrix), rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize(
+    ("objective", "kind"),
+    [
+        ("reg:squarederror", ForestPredictor),
+        ("reg:absoluteerror", ForestPredictor),
+        ("count:poisson", ForestPredictor),
+        ("reg:gamma", ForestPredictor),
+        ("reg:squaredlogerror", LibraryPredictor),
+    ],
+)
+def test_values_are_the_librarys(objective, kind, tmp_path):
+    matrix, score = _data()
+    model = xgboost.XGBRegressor(n_estimators=10, objective=objective).fit(matrix, np.exp(score / 3))
+    predictor = _opened(model, tmp_path, Task.REGRESSION)
+    assert isinstance(predictor, kind)
+    np.testing.assert_allclose(predictor.predict(matrix), model.predict(matrix), rtol=1e-5)
+
+
+@pytest.mark.parametrize("booster", ["dart", "gblinear"])
+def test_other_boosters_are_left_to_the_library(booster, tmp_path):
+    matrix, score = _data()
+    model = xgboost.XGBRegressor(n_estimators=5, booster=booster).fit(matrix, score)
+    predictor = _opened(model, tmp_path, Task.REGRESSION)
+    assert isinstance(predictor, LibraryPredictor)
+    np.testing.assert_allclose(predictor.predict(matrix), model.predict(matrix), rtol=1e-6)
+
+
+def test_early_stopping_keeps_the_best_round(tmp_path):
+    matrix, score = _data()
+    label = (score > 1).astype(int)
+    model = xgboost.XGBClassifier(n_estimators=200, early_stopping_rounds=3, learning_rate=0.9)
+    model.fit(matrix[:400], label[:400], eval_set=[(matrix[400:], label[400:])], verbose=False)
+    assert model.best_iteration + 1 < model.get_booster().num_boosted_rounds()
+    predictor = _opened(model, tmp_path, Task.BINARY)
+    np.testing.assert_allclose(predictor.predict(matrix), model.predict_proba(matrix)[:, 1], rtol=1e-5, atol=1e-7)
+
+
+def test_an_objective_of_the_users_own_is_refused(tmp_path):
+    def objective(truth, said):
+        return said - truth, np.ones_like(said)
+
+    matrix, score = _data()
+    model = xgboost.XGBRegressor(n_estimators=2, objective=objective).fit(matrix, score)
+    with pytest.raises(UnsafeArtifactError, match="objective is a Python function"):
+        XgboostFormat().save(model, tmp_path, example=matrix[:1])

@@ -83,14 +83,16 @@ def _summarise(facts: dict[str, Any], *, is_serving: bool) -> None:
 
 def _point_onwards(facts: dict[str, Any], *, is_serving: bool) -> None:
     inseam, home = _command(), facts["directory"]
+    docs = f"{facts['docs']}   the running server's docs, until Ctrl-C"
+    lines = [
+        docs if is_serving else f"{inseam} serve -p {home}   then its docs: http://127.0.0.1:8000/docs",
+        f"{inseam} replay -p {home} {facts['receipt']['prediction']}",
+        f"{Path(inseam).with_name('mlflow')} ui --backend-store-uri {facts['tracking']}",
+        f"{home}/retail/shop.py   change a window there, then: {inseam} plan -p {home}",
+    ]
     terminal.say(f"\n[bold]{facts['seconds']:.0f} seconds[/] in all. Where to look next:")
-    if is_serving:
-        terminal.say(f"  {facts['docs']}   the running server's docs, until Ctrl-C")
-    else:
-        terminal.say(f"  {inseam} serve -p {home}   then its docs: http://127.0.0.1:8000/docs")
-    terminal.say(f"  {inseam} replay -p {home} {facts['receipt']['prediction']}")
-    terminal.say(f"  {Path(inseam).with_name('mlflow')} ui --backend-store-uri {facts['tracking']}")
-    terminal.say(f"  {home}/retail/shop.py   change a window there, then: {inseam} plan -p {home}")
+    # Unwrapped and without markup: commands are there to be copied.
+    sys.stdout.write("".join(f"  {line}\n" for line in lines))
 
 
 def _command() -> str:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from inseam.kernel.clock import from_datetime, parse_instant
 from inseam.kernel.errors import RefusedError
 from inseam.ports.progress import Progress
 
@@ -73,7 +74,6 @@ def write_data(directory: Path, scale: float, progress: Progress) -> Shop:
 
 
 def _simulate(folder: Path, scale: float, progress: Progress) -> None:
-    from inseam.kernel.clock import from_datetime
     from inseam.testing.retail import simulate
 
     made = simulate(folder, scale=scale, progress=lambda _, done, total: progress("months simulated", done, total))
@@ -83,8 +83,17 @@ def _simulate(folder: Path, scale: float, progress: Progress) -> None:
 
 
 def newest_line(shop: Shop) -> dict[str, str]:
-    """The last order line that names its customer, as the file has it."""
+    """The last order line without a fault, as the file has it."""
     path = max((shop.data / "orders").glob("*.csv"))
     with path.open(newline="") as file:
-        (line,) = deque((row for row in csv.DictReader(file) if row["customer_id"]), maxlen=1)
+        (line,) = deque(filter(_is_sound, csv.DictReader(file)), maxlen=1)
     return line
+
+
+def _is_sound(line: dict[str, str]) -> bool:
+    """Whether ingestion accepts the line: it names its customer, and amount, instant and length are right."""
+    try:
+        parse_instant(line["ordered_at"])
+    except ValueError:
+        return False
+    return bool(line["customer_id"]) and float(line["amount"]) >= 0 and None not in line

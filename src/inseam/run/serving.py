@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from inseam.define.endpoint import Endpoint
 from inseam.define.project import Project
 from inseam.kernel.errors import NotFoundError
+from inseam.plan.meaning import lineage
 from inseam.run.context import Context
 from inseam.run.online import endpoint_reader
 from inseam.run.receipt import LOG
@@ -76,8 +77,14 @@ def _served(context: Context, name: str, settings: ServeSettings) -> ServedEndpo
     from inseam.stages.serve.endpoint import ServedEndpoint
 
     spec = context.endpoint(name, context.checked())
+    used = context.project.get(Endpoint, name).model.training_set.uses
     watch = ChampionWatch(
-        context.ledger, spec.model, context.path("models"), specs=[spec], poll_seconds=settings.poll_seconds
+        context.ledger,
+        spec.model,
+        context.path("models"),
+        specs=[spec],
+        fingerprints={use.view.name: lineage(use.view) for use in used},
+        poll_seconds=settings.poll_seconds,
     )
     return ServedEndpoint(spec, watch, endpoint_reader(context, name) if spec.views else None)
 

@@ -32,7 +32,7 @@ def serve(context: Context, *, host: str, port: int, workers: int, is_open_allow
         raise NotFoundError(
             f"project:{context.project.name}", "it declares no endpoint", mend='add Endpoint("name", model)'
         )
-    # Mistakes and missing champions are told here, once, and not by every worker.
+    # Mistakes are told here, once, and not by every worker.
     context.checked()
     settings = serve_settings(is_open_allowed=is_open_allowed)
     factory = partial(application, context.settings.root, context.settings.environment, settings)
@@ -42,7 +42,7 @@ def serve(context: Context, *, host: str, port: int, workers: int, is_open_allow
         port=port,
         workers=workers,
         settings=settings,
-        upkeep=lambda: _tend(context),
+        upkeep=partial(_tend, context),
     )
 
 

@@ -14,6 +14,9 @@ def serve(
     ] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65_535)] = 8000,
     workers: Annotated[int, typer.Option(min=1, max=256, help="Worker processes.")] = 1,
+    allow_open: Annotated[
+        bool, typer.Option("--allow-open", help="Serve beyond this machine although no token guards it.")
+    ] = False,
     project: options.Project = options.HERE,
     environment: options.Environment = None,
 ) -> None:
@@ -22,4 +25,4 @@ def serve(
     Example: inseam serve --port 8080 --workers 2
     """
     with workspace(project, environment) as opened:
-        opened.serve(host=host, port=port, workers=workers)
+        opened.serve(host=host, port=port, workers=workers, is_open_allowed=allow_open)

@@ -30,7 +30,7 @@ fix: setup  ## format and mend what can be mended
 	@$(BIN)/ruff check --fix src tests bench
 
 bench: setup  ## every benchmark, beside the raw engines (see bench/README.md)
-	@$(BIN)/python -m bench
+	@$(BIN)/python -m bench --quick
 
 lock: setup  ## resolve requirements.lock anew
 	@$(BIN)/uv pip compile pyproject.toml --extra ml --extra tracking --extra serve --extra postgres --group dev \

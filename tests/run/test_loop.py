@@ -68,3 +68,12 @@ def test_lineage_of_a_view_reaches_from_source_to_endpoint(served_project: Path)
     assert {node.ref for node in found.upstream} == {"source:orders", "entity:customer"}
     assert {node.ref for node in found.downstream} == {"training_set:will_lapse", "model:lapse", "endpoint:lapse"}
     assert any(node.ref.startswith("table:sources/orders@") for node in version.upstream)
+
+
+def test_the_same_scoring_is_appended_once(served_project: Path) -> None:
+    with open_workspace(served_project) as workspace:
+        first = workspace.score("lapse", as_of=YEAR_END)
+        again = workspace.score("lapse", as_of=YEAR_END)
+
+        assert (first.is_repeated, again.is_repeated) == (False, True)
+        assert workspace.context.tables.snapshot("scores/lapse").rows == first.rows > 0

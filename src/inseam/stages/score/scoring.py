@@ -13,13 +13,14 @@ from inseam.ir.encoding import to_numpy
 from inseam.ir.spine import Spine
 from inseam.ir.windows import WindowedAggregate
 from inseam.kernel.errors import DataError, InseamError
+from inseam.kernel.frozen import fingerprint
 from inseam.kernel.types import Schema
 from inseam.ports.bundle import Bundle
 from inseam.ports.engine import Engine
 from inseam.ports.parquet_file import parquet_file
 from inseam.ports.pin import pinned_spine, pinned_views, relations_of, versions
 from inseam.ports.progress import Progress, silent
-from inseam.ports.tables import Tables
+from inseam.ports.tables import CommitKey, Tables
 from inseam.stages.score.predictions import check_columns, output_columns, output_schema, read_columns
 
 
@@ -34,6 +35,8 @@ class ScoreResult:
     snapshots: dict[str, int]
     table_version: int | None = None
     """The snapshot that the rows became, when they went into a table."""
+    is_repeated: bool = False
+    """The table holds these very rows already, so that nothing was added."""
 
 
 def score(
@@ -50,11 +53,14 @@ def score(
     """Ask a model for each row of the spine, in the spine's order, and write the answers at once or not at all.
 
     ``views``: those of the bundle, as they were trained. ``out``: a path (a Parquet file, replaced) or the name of a
-    table (one commit is appended). Columns: see `output_schema`. Every table is read at one version. The outputs have
+    table: one commit is appended, at most once for the same model, spine and snapshots, however often it is asked. Columns: see `output_schema`. Every table is read at one version. The outputs have
     the bits of served predictions where the predictor is row by row (`Predictor.is_row_independent`).
     """
     is_stream = isinstance(spine, pa.RecordBatchReader)
     snapshots = versions(tables, relations_of(None if is_stream else spine, views))
+    key = None if is_stream or isinstance(out, Path) else _key(bundle, version, spine, snapshots)
+    if key is not None and tables.committed(str(out), key.application) is not None:
+        return ScoreResult(bundle.manifest.model, version, 0, str(out), snapshots, is_repeated=True)
     rows = spine if is_stream else engine.spine(pinned_spine(spine, snapshots))
     features = engine.features(rows, pinned_views(views, snapshots))
     answers = _Answers(bundle, version, features, progress)
@@ -65,8 +71,13 @@ def score(
                 file.write(batch)
     else:
         reader = pa.RecordBatchReader.from_batches(answers.schema, answers.batches())
-        committed = tables.append(out, reader, metadata={"model": f"{bundle.manifest.model}@{version}"})
+        committed = tables.append(out, reader, key=key, metadata={"model": f"{bundle.manifest.model}@{version}"})
     return ScoreResult(bundle.manifest.model, version, answers.rows, str(out), snapshots, committed)
+
+
+def _key(bundle: Bundle, version: int, spine: Spine, snapshots: dict[str, int]) -> CommitKey:
+    """Names a scoring by everything that decides its rows."""
+    return CommitKey(f"score:{fingerprint([bundle.digest, version, spine, snapshots])}", 1)
 
 
 class _Answers:

@@ -30,5 +30,7 @@ def score(
         result = opened.score(model, out=out, as_of=instant, spine=spine, version=version, progress=progress)
     if json:
         terminal.print_json(result)
+    elif result.is_repeated:
+        terminal.say(f"nothing to add: {result.out} holds this scoring by {result.model}@{result.version} already")
     else:
         terminal.say(f"[bold]{result.rows:,}[/] rows scored by {result.model}@{result.version} into {result.out}")

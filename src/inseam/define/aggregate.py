@@ -89,36 +89,67 @@ def count(
 
 
 def sum(column: str, rows: Rows | None = None, *, over: str | None = None, where: str | None = None) -> Aggregate:
-    """The sum of the values that are not NULL; NULL when there is none."""
+    """The sum of the values that are not NULL; NULL when there is none.
+
+    >>> str(sum("amount", over="30d", where="is_paid"))
+    "sum(amount, over='30d')"
+    """
     return _made(AggregateKind.SUM, column, rows, over=over, where=where)
 
 
 def mean(column: str, rows: Rows | None = None, *, over: str | None = None, where: str | None = None) -> Aggregate:
+    """The mean of the values that are not NULL, as a float; NULL when there is none.
+
+    >>> str(mean("amount", over="30d"))
+    "mean(amount, over='30d')"
+    """
     return _made(AggregateKind.MEAN, column, rows, over=over, where=where)
 
 
 def min(column: str, rows: Rows | None = None, *, over: str | None = None, where: str | None = None) -> Aggregate:
+    """The least value that is not NULL; NULL when there is none.
+
+    >>> str(min("amount", over="30d"))
+    "min(amount, over='30d')"
+    """
     return _made(AggregateKind.MIN, column, rows, over=over, where=where)
 
 
 def max(column: str, rows: Rows | None = None, *, over: str | None = None, where: str | None = None) -> Aggregate:
+    """The greatest value that is not NULL; NULL when there is none.
+
+    >>> str(max("amount", over="30d"))
+    "max(amount, over='30d')"
+    """
     return _made(AggregateKind.MAX, column, rows, over=over, where=where)
 
 
 def std(column: str, rows: Rows | None = None, *, over: str | None = None, where: str | None = None) -> Aggregate:
-    """The sample standard deviation (n - 1); NULL for fewer than two values."""
+    """The sample standard deviation (n - 1); NULL for fewer than two values.
+
+    >>> str(std("amount", over="30d"))
+    "std(amount, over='30d')"
+    """
     return _made(AggregateKind.STD, column, rows, over=over, where=where)
 
 
 def distinct(column: str, rows: Rows | None = None, *, over: str | None = None, where: str | None = None) -> Aggregate:
-    """How many different values, exactly; 0 over no row."""
+    """How many different values, exactly; 0 over no row.
+
+    >>> str(distinct("store", over="365d"))
+    "distinct(store, over='365d')"
+    """
     return _made(AggregateKind.DISTINCT, column, rows, over=over, where=where)
 
 
 def quantile(
     column: str, q: float, rows: Rows | None = None, *, over: str | None = None, where: str | None = None
 ) -> Aggregate:
-    """The exact quantile ``q`` in [0, 1], interpolated linearly."""
+    """The exact quantile ``q`` in [0, 1], interpolated linearly; NULL over no value.
+
+    >>> quantile("amount", 0.5, over="90d").q
+    0.5
+    """
     return _made(AggregateKind.QUANTILE, column, rows, over=over, where=where, q=q)
 
 
@@ -130,7 +161,11 @@ def first(
     where: str | None = None,
     ttl: str | None = None,
 ) -> Aggregate:
-    """The cell of the oldest row, not older than ``ttl``."""
+    """The cell of the oldest row, not older than ``ttl``; NULL over no row.
+
+    >>> str(first("channel", over="365d"))
+    "first(channel, over='365d')"
+    """
     return _made(AggregateKind.FIRST, column, rows, over=over, where=where, ttl=ttl)
 
 
@@ -142,5 +177,9 @@ def last(
     where: str | None = None,
     ttl: str | None = None,
 ) -> Aggregate:
-    """The cell of the newest row, not older than ``ttl``."""
+    """The cell of the newest row, not older than ``ttl``; NULL over no row.
+
+    >>> last("store", ttl="365d").ttl
+    '365d'
+    """
     return _made(AggregateKind.LAST, column, rows, over=over, where=where, ttl=ttl)

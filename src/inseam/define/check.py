@@ -21,29 +21,51 @@ def check(expression: str, *, severity: str = "error", name: str | None = None) 
 
 
 def not_null(*columns: str, severity: str = "error") -> CheckSpec:
+    """Every one of these columns has a value in each row.
+
+    >>> not_null("customer_id", "amount").name
+    'not_null(customer_id, amount)'
+    """
     return _of_columns(CheckKind.NOT_NULL, columns, severity)
 
 
 def unique(*columns: str, severity: str = "error") -> CheckSpec:
-    """No two rows share these columns' values; the first one loaded stays."""
+    """No two rows share these columns' values; the first one loaded stays.
+
+    >>> unique("order_id", "line").columns
+    ('order_id', 'line')
+    """
     return _of_columns(CheckKind.UNIQUE, columns, severity)
 
 
 def one_of(column: str, values: Iterable[Any], *, severity: str = "error") -> CheckSpec:
+    """The value is one of these; NULL passes.
+
+    >>> one_of("size", ["S", "M", "L"]).arguments
+    ('S', 'M', 'L')
+    """
     return CheckSpec(
         f"one_of({column})", CheckKind.ONE_OF, _severity(severity), columns=(column,), arguments=tuple(values)
     )
 
 
 def between(column: str, low: float | None, high: float | None, *, severity: str = "error") -> CheckSpec:
-    """The value lies in ``[low, high]``; None leaves a side open."""
+    """The value lies in ``[low, high]``; None leaves a side open. NULL passes.
+
+    >>> between("discount", 0, 1).arguments
+    (0, 1)
+    """
     return CheckSpec(
         f"between({column})", CheckKind.BETWEEN, _severity(severity), columns=(column,), arguments=(low, high)
     )
 
 
 def fresh(within: str, *, severity: str = "warn") -> CheckSpec:
-    """The newest row of a load is at most this old."""
+    """The newest row of a load is at most this old.
+
+    >>> fresh("1d").severity.value
+    'warn'
+    """
     age = duration(within)
     if age is None:
         raise DefinitionError(
@@ -53,7 +75,11 @@ def fresh(within: str, *, severity: str = "warn") -> CheckSpec:
 
 
 def row_count(least: int | None = None, most: int | None = None, *, severity: str = "error") -> CheckSpec:
-    """A load brings at least and at most so many rows."""
+    """A load brings at least and at most so many rows; None leaves a side open.
+
+    >>> row_count(least=1).arguments
+    (1, None)
+    """
     return CheckSpec("row_count", CheckKind.ROW_COUNT, _severity(severity), arguments=(least, most))
 
 

@@ -21,6 +21,19 @@ class Endpoint(Declaration):
     ``unknown``: an entity without online rows gets NULL features (``missing``), ``defaults`` (``default``) or a 404
     (``reject``). Rows older than ``max_staleness`` are marked stale; by default any that is not of the newest
     boundary is.
+
+    >>> from inseam import Entity, FeatureView, Label, Source, TrainingSet, count, model, snapshots
+    >>> customer = Entity("customer", key="customer_id")
+    >>> orders = Source("orders", "orders.csv", timestamp="ordered_at")
+    >>> spend = FeatureView("spend", orders, customer, every="1d", features={"n": count(over="30d")})
+    >>> will_lapse = TrainingSet("will_lapse", spine=snapshots(customer, every="7d", active="90d"),
+    ...                          features=[spend], label=Label(count(orders) == 0, ahead="60d"))
+    >>> @model("lapse", will_lapse, metric="roc_auc")
+    ... def train(data, params):
+    ...     from sklearn.ensemble import HistGradientBoostingClassifier
+    ...     return HistGradientBoostingClassifier(**params).fit(data.X, data.y)
+    >>> Endpoint("lapse", train, unknown="reject").unknown
+    'reject'
     """
 
     KIND: ClassVar[str] = "endpoint"

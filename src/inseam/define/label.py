@@ -98,7 +98,13 @@ class Label:
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """Where the test rows begin: at an ISO instant, a duration before the end, or a share of the span of instants."""
+    """Where the test rows begin: at an ISO instant, a duration before the end, or a share of the span of instants.
+
+    >>> Split(test="90d").at is None
+    True
+    >>> Split(at="2024-10-01").at
+    '2024-10-01'
+    """
 
     at: str | None = field(default=None, metadata=INSTANT)
     test: str | None = field(default=None, metadata=DURATION)

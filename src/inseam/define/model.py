@@ -21,48 +21,84 @@ METRICS: dict[Task, tuple[str, ...]] = {
 
 
 def at_least(metric: str, value: float) -> GateSpec:
-    """The metric on the test rows is at least ``value``."""
+    """The metric on the test rows is at least ``value``.
+
+    >>> at_least("roc_auc", 0.70).options
+    {'metric': 'roc_auc', 'value': 0.7}
+    """
     return GateSpec("at_least", {"metric": metric, "value": value})
 
 
 def at_most(metric: str, value: float) -> GateSpec:
-    """The metric on the test rows is at most ``value``."""
+    """The metric on the test rows is at most ``value``.
+
+    >>> at_most("log_loss", 0.4).options
+    {'metric': 'log_loss', 'value': 0.4}
+    """
     return GateSpec("at_most", {"metric": metric, "value": value})
 
 
 def beats_champion(metric: str | None = None, *, confidence: float = 0.95, margin: float = 0.0) -> GateSpec:
-    """Better than the champion on the same rows, by a paired bootstrap; the first version has nobody to beat."""
+    """Better than the champion on the same rows, by a paired bootstrap; the first version has nobody to beat.
+
+    >>> beats_champion(confidence=0.9).options
+    {'metric': None, 'confidence': 0.9, 'margin': 0.0}
+    """
     return GateSpec("beats_champion", {"metric": metric, "confidence": confidence, "margin": margin})
 
 
 def slice_gap(column: str, at_most: float, *, metric: str | None = None) -> GateSpec:
-    """Between the best and the worst value of ``column`` the metric differs by at most so much."""
+    """Between the best and the worst value of ``column`` the metric differs by at most so much.
+
+    >>> slice_gap("region", 0.1).options
+    {'column': 'region', 'metric': None, 'at_most': 0.1}
+    """
     return GateSpec("slice_gap", {"column": column, "metric": metric, "at_most": at_most})
 
 
 def calibration(at_most: float) -> GateSpec:
-    """The expected calibration error is at most so much."""
+    """The expected calibration error is at most so much.
+
+    >>> calibration(0.05).options
+    {'at_most': 0.05}
+    """
     return GateSpec("calibration", {"at_most": at_most})
 
 
 def size(at_most_mb: float) -> GateSpec:
-    """The saved model takes at most so many megabytes."""
+    """The saved model takes at most so many megabytes.
+
+    >>> size(20).options
+    {'at_most_mb': 20}
+    """
     return GateSpec("size", {"at_most_mb": at_most_mb})
 
 
 def latency(at_most_ms: float) -> GateSpec:
-    """The 99th percentile of predicting one row takes at most so many milliseconds."""
+    """The 99th percentile of predicting one row takes at most so many milliseconds.
+
+    >>> latency(5).options
+    {'at_most_ms': 5}
+    """
     return GateSpec("latency", {"at_most_ms": at_most_ms})
 
 
 def no_unseen_features() -> GateSpec:
-    """Every feature of the model can be had online."""
+    """Every feature of the model can be had online.
+
+    >>> no_unseen_features().kind
+    'no_unseen_features'
+    """
     return GateSpec("no_unseen_features", {})
 
 
 @dataclass(frozen=True, eq=False)
 class Tune:
-    """A search for parameters: ``{"max_depth": integer(3, 8), "eta": number(0.01, 0.3, log=True)}``."""
+    """A search of ``trials`` parameter sets, ended early after ``timeout_seconds``.
+
+    >>> Tune({"max_depth": integer(3, 8), "eta": number(0.01, 0.3, log=True)}, trials=40).trials
+    40
+    """
 
     space: Mapping[str, tuple[Any, ...]]
     trials: int = 30
@@ -73,14 +109,29 @@ class Tune:
 
 
 def number(low: float, high: float, *, log: bool = False) -> tuple[Any, ...]:
+    """A parameter between two numbers, both possible; ``log`` draws orders of magnitude evenly.
+
+    >>> number(0.01, 0.3, log=True)
+    ('float', 0.01, 0.3, True)
+    """
     return ("float", low, high, log)
 
 
 def integer(low: int, high: int, *, log: bool = False) -> tuple[Any, ...]:
+    """A parameter between two whole numbers, both possible; ``log`` draws orders of magnitude evenly.
+
+    >>> integer(3, 8)
+    ('int', 3, 8, False)
+    """
     return ("int", low, high, log)
 
 
 def choice(*values: Any) -> tuple[Any, ...]:
+    """A parameter that is one of these values.
+
+    >>> choice("gini", "entropy")
+    ('choice', 'gini', 'entropy')
+    """
     return ("choice", *values)
 
 
@@ -174,7 +225,20 @@ def model(
     """Declare a model by a function ``(data, params) -> fitted model``.
 
     ``task`` (binary, multiclass, regression) follows from the label when left out: a comparison is binary, a string
-    multiclass, a number regression.
+    multiclass, a number regression. ``params`` are handed to the function with the seed, after ``tune`` has searched.
+
+    >>> from inseam import Entity, FeatureView, Label, Source, TrainingSet, count, snapshots
+    >>> customer = Entity("customer", key="customer_id")
+    >>> orders = Source("orders", "orders.csv", timestamp="ordered_at")
+    >>> spend = FeatureView("spend", orders, customer, every="1d", features={"n": count(over="30d")})
+    >>> will_lapse = TrainingSet("will_lapse", spine=snapshots(customer, every="7d", active="90d"),
+    ...                          features=[spend], label=Label(count(orders) == 0, ahead="60d"))
+    >>> @model("lapse", will_lapse, metric="roc_auc", params={"max_iter": 50}, gates=[at_least("roc_auc", 0.7)])
+    ... def train(data, params):
+    ...     from sklearn.ensemble import HistGradientBoostingClassifier
+    ...     return HistGradientBoostingClassifier(**params).fit(data.X, data.y)
+    >>> train.metrics
+    ('roc_auc',)
     """
     expect(training_set, TrainingSet, f"model:{name}", "the training set")
     if task is not None:

@@ -126,6 +126,16 @@ def on_demand(
 
     The function takes and returns whole columns (numpy arrays: numbers as float64 with NaN for NULL) and is called in
     the same way at training and at serving time.
+
+    >>> from inseam import Entity, FeatureView, Source, sum
+    >>> customer = Entity("customer", key="customer_id")
+    >>> orders = Source("orders", "orders.csv", timestamp="ordered_at")
+    >>> spend = FeatureView("spend", orders, customer, every="1d", features={"spend_30d": sum("amount", over="30d")})
+    >>> @on_demand(spend)
+    ... def basket_ratio(basket_value: float, spend_30d: float) -> float:
+    ...     return basket_value / (spend_30d + 1)
+    >>> list(basket_ratio.inputs)
+    ['basket_value']
     """
     for view in views:
         expect(view, (FeatureView, OnDemand), "on_demand", "what it reads")

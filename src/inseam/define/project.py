@@ -42,7 +42,15 @@ D = TypeVar("D", bound=Declaration)
 
 @dataclass(frozen=True)
 class Project:
-    """The declarations in the order in which they were made."""
+    """The declarations in the order in which they were made.
+
+    >>> from inseam import Source, count
+    >>> customer = Entity("customer", key="customer_id")
+    >>> orders = Source("orders", "orders.csv", timestamp="ordered_at")
+    >>> spend = FeatureView("spend", orders, customer, every="1d", features={"n": count(over="30d")})
+    >>> [str(item.ref) for item in Project.of("shop", [spend]).declarations]
+    ['source:orders', 'entity:customer', 'feature_view:spend']
+    """
 
     name: str
     declarations: tuple[Declaration, ...]

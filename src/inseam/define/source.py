@@ -142,7 +142,15 @@ class Transform(Declaration):
 def transform(
     name: str, source: Source, *, timestamp: str = "", owner: str = ""
 ) -> Callable[[Callable[..., Any]], Transform]:
-    """Declare a transform by a function from an Ibis table to an Ibis table."""
+    """Declare a transform by a function from an Ibis table to an Ibis table.
+
+    >>> orders = Source("orders", "orders.csv", timestamp="ordered_at")
+    >>> @transform("paid", orders)
+    ... def paid(rows):
+    ...     return rows.filter(rows.is_paid).mutate(amount=rows.quantity * rows.price)
+    >>> paid.timestamp
+    'ordered_at'
+    """
 
     def declare(function: Callable[..., Any]) -> Transform:
         return Transform(

@@ -104,6 +104,9 @@ def snapshots(
 
     ``rows`` says whose rows count as activity; left out: those of the label, or of the first view. ``start`` and
     ``end`` are ISO instants.
+
+    >>> snapshots(Entity("customer", key="customer_id"), every="7d", active="180d").every
+    '7d'
     """
     expect(entity, Entity, "snapshots", "the entity")
     if rows is not None:
@@ -112,14 +115,23 @@ def snapshots(
 
 
 def rows(source: Rows, *entities: Entity, columns: tuple[str, ...] | list[str] | str = ()) -> SpineRows:
-    """Each row of a source at its own instant; ``columns`` are carried along, as the request will bring them."""
+    """Each row of a source at its own instant; ``columns`` are carried along, as the request will bring them.
+
+    >>> orders = Source("orders", "orders.csv", timestamp="ordered_at")
+    >>> rows(orders, Entity("customer", key="customer_id"), columns=["amount", "channel"]).columns
+    ('amount', 'channel')
+    """
     expect(source, (Source, Transform), "rows", "what it reads")
     _expect_entities(entities, "rows")
     return SpineRows(source, entities, tuple_of(columns))
 
 
 def table(path: str, *entities: Entity, timestamp: str, columns: tuple[str, ...] | list[str] | str = ()) -> SpineTable:
-    """Each row of a Parquet or CSV file, with its keys and its instant; ``columns`` are carried along."""
+    """Each row of a Parquet or CSV file, with its keys and its instant; ``columns`` are carried along.
+
+    >>> table("asked.csv", Entity("customer", key="customer_id"), timestamp="asked_at").path
+    'asked.csv'
+    """
     expect(path, str, "table", "the file")
     _expect_entities(entities, "table")
     return SpineTable(path, entities, timestamp, tuple_of(columns))

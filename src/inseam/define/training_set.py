@@ -36,7 +36,17 @@ FeatureSet = FeatureView | FeatureUse | OnDemand
 
 @dataclass(frozen=True, eq=False)
 class TrainingSet(Declaration):
-    """Rows to learn from. ``features`` are views, parts of views, on-demand features, or names of carried columns."""
+    """Rows to learn from. ``features`` are views, parts of views, on-demand features, or names of carried columns.
+
+    >>> from inseam import Entity, FeatureView, Label, Source, count, snapshots
+    >>> customer = Entity("customer", key="customer_id")
+    >>> orders = Source("orders", "orders.csv", timestamp="ordered_at")
+    >>> spend = FeatureView("spend", orders, customer, every="1d", features={"n": count(over="30d")})
+    >>> will_lapse = TrainingSet("will_lapse", spine=snapshots(customer, every="7d", active="90d"),
+    ...                          features=[spend], label=Label(count(orders) == 0, ahead="60d"))
+    >>> will_lapse.keys
+    ('customer_id',)
+    """
 
     KIND: ClassVar[str] = "training_set"
     name: str

@@ -24,7 +24,11 @@ _MICROSECOND = timedelta(microseconds=1)
 
 
 def parse_duration(text: str) -> int:
-    """``"30d"``, ``"1h30m"``, ``"0s"`` to microseconds; raises ValueError for anything else."""
+    """``"30d"``, ``"1h30m"``, ``"0s"`` to microseconds; raises ValueError for anything else.
+
+    >>> parse_duration("1h30m")
+    5400000000
+    """
     if _DURATION.match(text) is None:
         raise ValueError(f"{text!r} is not a duration such as 30d, 12h, 90m, 1h30m or 0s")
     microseconds = sum(int(number) * _UNITS[unit] for number, unit in _PART.findall(text))
@@ -34,7 +38,11 @@ def parse_duration(text: str) -> int:
 
 
 def format_duration(microseconds: int) -> str:
-    """The text, in falling units from days, that `parse_duration` reads back to the same number (0 or more)."""
+    """The text, in falling units from days, that `parse_duration` reads back to the same number (0 or more).
+
+    >>> format_duration(parse_duration("36h"))
+    '1d12h'
+    """
     if microseconds == 0:
         return "0s"
     parts: list[str] = []
@@ -58,7 +66,11 @@ def to_datetime(instant: int) -> datetime:
 
 
 def parse_instant(text: str) -> int:
-    """ISO 8601 to UTC microseconds. A date alone or a naive time is read as UTC."""
+    """ISO 8601 to UTC microseconds. A date alone or a naive time is read as UTC.
+
+    >>> format_instant(parse_instant("2024-06-01T02:00:00+02:00"))
+    '2024-06-01T00:00:00Z'
+    """
     moment = datetime.fromisoformat(text)
     return from_datetime(moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC))
 
@@ -96,6 +108,9 @@ class Step:
 
     With a ``zone`` the step is a whole number of days and boundaries are local midnights, 23 to 25 hours apart;
     day 0 is 1970-01-01 in that zone. ``microseconds == 0`` is continuous: every instant is a boundary.
+
+    >>> format_instant(Step(DAY, "Europe/Berlin").boundary(parse_instant("2024-06-01T12:00:00Z")))
+    '2024-05-31T22:00:00Z'
     """
 
     microseconds: int

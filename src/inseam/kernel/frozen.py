@@ -53,6 +53,10 @@ def _as_it_is(value: Any) -> Any:
 
 
 def fingerprint(value: Any) -> str:
-    """Sixteen bytes of SHA-256 over the canonical form, as 32 hex digits: equal meaning, equal fingerprint."""
+    """Sixteen bytes of SHA-256 over the canonical form, as 32 hex digits: equal meaning, equal fingerprint.
+
+    >>> fingerprint({"over": 30, "of": "amount"}) == fingerprint({"of": "amount", "over": 30})
+    True
+    """
     text = json.dumps(canonical(value), sort_keys=True, separators=(",", ":"), ensure_ascii=True)
     return hashlib.sha256(text.encode()).hexdigest()[:32]

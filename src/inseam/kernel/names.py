@@ -32,7 +32,11 @@ def did_you_mean(name: str, candidates: Iterable[str]) -> str:
 
 @dataclass(frozen=True, slots=True, order=True)
 class Ref:
-    """A declared thing by kind and name, e.g. ``feature_view:spend``; a version only for made things."""
+    """A declared thing by kind and name, e.g. ``feature_view:spend``; a version only for made things.
+
+    >>> Ref.parse("model:lapse@3").version
+    '3'
+    """
 
     kind: str
     name: str

@@ -39,6 +39,14 @@ class Workspace:
 
     Instants are ISO 8601 texts or UTC microseconds where a method takes ``as_of``, ``at`` or ``watermark`` as integers.
     Long verbs take ``progress``, a callable ``(what, done, total)``.
+
+    >>> from pathlib import Path
+    >>> from inseam import Entity, Project
+    >>> from inseam.run.settings import Settings
+    >>> customer = Entity("customer", key="customer_id")
+    >>> with Workspace(Settings(Path(), "shop", "shop"), Project.of("shop", [customer])) as workspace:
+    ...     workspace.project.name
+    'shop'
     """
 
     def __init__(self, settings: Settings, project: Project | None = None) -> None:
@@ -214,5 +222,19 @@ class Workspace:
 
 
 def open(path: Path | str = ".", *, environment: str | None = None) -> Workspace:
-    """Open the project at or above ``path`` in an environment of its inseam.toml."""
+    """Open the project at or above ``path`` in an environment of its inseam.toml.
+
+    `NotFoundError` when there is none, `SettingError` for a setting that is wrong.
+
+    >>> import inseam
+    >>> from tempfile import TemporaryDirectory
+    >>> from pathlib import Path
+    >>> directory = TemporaryDirectory()
+    >>> _ = Path(directory.name, "inseam.toml").write_text('[project]\\nname = "shop"')
+    >>> _ = Path(directory.name, "shop.py").write_text('from inseam import Entity\\nEntity("customer", key="id")')
+    >>> with inseam.open(directory.name) as workspace:
+    ...     [str(item.ref) for item in workspace.project.declarations], workspace.check()
+    (['entity:customer'], [])
+    >>> directory.cleanup()
+    """
     return Workspace(read_settings(find_root(Path(path)), environment))

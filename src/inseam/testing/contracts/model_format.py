@@ -24,6 +24,9 @@ from inseam.testing.learners import linear
 from inseam.testing.training_sets import KEYS, model_spec, write_training_set
 
 
+_FITTED: dict[tuple[type, Task], Any] = {}
+
+
 def training_data(directory: Path, task: Task) -> TrainingData:
     record = write_training_set(directory, task, rows=600)
     return read_train_part(model_spec(linear, task), record.path, KEYS)
@@ -41,18 +44,22 @@ class ModelFormatContract:
     def expected(self, model: Any, data: TrainingData, task: Task) -> np.ndarray:
         raise NotImplementedError
 
-    @pytest.fixture(params=list(Task), ids=str, scope="class")
+    @pytest.fixture(params=list(Task), ids=str)
     def task(self, request: pytest.FixtureRequest) -> Task:
         task: Task = request.param
         return task
 
-    @pytest.fixture(scope="class")
-    def data(self, tmp_path_factory: pytest.TempPathFactory, task: Task) -> TrainingData:
-        return training_data(tmp_path_factory.mktemp("sets"), task)
+    @pytest.fixture
+    def data(self, tmp_path: Path, task: Task) -> TrainingData:
+        return training_data(tmp_path / "sets", task)
 
-    @pytest.fixture(scope="class")
+    @pytest.fixture
     def model(self, data: TrainingData, task: Task) -> Any:
-        return self.fitted(data, task, 3)
+        """Fitted once a task: no test changes it."""
+        key = type(self), task
+        if key not in _FITTED:
+            _FITTED[key] = self.fitted(data, task, 3)
+        return _FITTED[key]
 
     @pytest.fixture
     def place(self, model: Any, data: TrainingData, tmp_path: Path) -> Path:

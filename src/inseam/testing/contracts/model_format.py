@@ -23,7 +23,6 @@ from inseam.stages.train.data import TrainingData, read_train_part
 from inseam.testing.learners import linear
 from inseam.testing.training_sets import KEYS, model_spec, write_training_set
 
-
 _FITTED: dict[tuple[type, Task], Any] = {}
 
 

@@ -225,7 +225,7 @@ def model(
     """Declare a model by a function ``(data, params) -> fitted model``.
 
     ``task`` (binary, multiclass, regression) follows from the label when left out: a comparison is binary, a string
-    multiclass, a number regression. ``params`` are handed to the function with the seed, after ``tune`` has searched.
+    multiclass, a number regression. The function gets ``params``, over them what ``tune`` found, and the seed.
 
     >>> from inseam import Entity, FeatureView, Label, Source, TrainingSet, count, snapshots
     >>> customer = Entity("customer", key="customer_id")

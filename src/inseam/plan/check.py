@@ -137,7 +137,7 @@ def _source_problems(source: Source, schemas: Schemas) -> Iterator[Problem]:
             "schema-changed",
             f"the declared schema differs from the one that its table is held to, in {', '.join(sorted(changed))}",
             expected="the schema of the first load",
-            mend=f"declare a new source, or drop the table with `inseam drop source {source.name} --destroy`",
+            mend="keep the schema of the first load, or declare a source of another name",
         )
 
 

@@ -22,16 +22,20 @@ class Settings:
     root: Path
     """The project's directory, which holds inseam.toml."""
     project: str
+    """The project's name (``name`` in the file): lower-case letters, digits and _."""
     definitions: str
-    """The package that declares things, importable from ``root``."""
+    """The package or module that declares things, importable from the project's directory."""
     environment: str = "default"
     home: str = ".inseam"
-    """Everything that has no address of its own goes under this directory (relative to ``root``)."""
+    """Everything that has no address of its own goes under this directory (relative to the project's)."""
     engine: str = "duckdb"
+    """The adapter that computes."""
     tables: str = "delta"
+    """The adapter that keeps tables."""
     ledger: str = ""
     """A database URL; empty: SQLite under ``home``."""
     online: str = "lmdb"
+    """The adapter that keeps online rows."""
     tracking: str = ""
     """An MLflow URI; empty: SQLite under ``home``."""
     memory: str = "2GB"

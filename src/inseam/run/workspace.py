@@ -62,10 +62,12 @@ class Workspace:
         self.close()
 
     def close(self) -> None:
+        """Let go of what was opened; leaving a `with` block does so too."""
         self.context.close()
 
     @property
     def project(self) -> Project:
+        """The declarations, loaded at first use."""
         return self.context.project
 
     def check(self) -> list[Problem]:
@@ -215,9 +217,11 @@ class Workspace:
         return self.context.ledger.select(RunRecord)[::-1][:limit]
 
     def models(self) -> tuple[str, ...]:
+        """The names of the declared models."""
         return tuple(item.name for item in self.project.all(Model))
 
     def endpoints(self) -> tuple[str, ...]:
+        """The names of the declared endpoints."""
         return tuple(item.name for item in self.project.all(Endpoint))
 
 

@@ -9,15 +9,13 @@ from typing import Any, ClassVar
 
 from inseam.define.declaration import Declaration, expect, expect_choice, frozen_mapping, tuple_of
 from inseam.define.training_set import TrainingSet
+from inseam.ir.metrics import metrics_of
 from inseam.ir.training import GateSpec, Task, TuneSpec
 from inseam.kernel.errors import Problem
 from inseam.kernel.names import did_you_mean
 
-METRICS: dict[Task, tuple[str, ...]] = {
-    Task.BINARY: ("roc_auc", "pr_auc", "log_loss", "brier", "accuracy", "f1", "precision", "recall", "ece"),
-    Task.MULTICLASS: ("log_loss", "accuracy", "macro_f1", "roc_auc"),
-    Task.REGRESSION: ("rmse", "mae", "r2", "mape", "median_ae", "spearman"),
-}
+METRICS = {task: tuple(metric.name for metric in metrics_of(task)) for task in Task}
+"""The names of the metrics that judge each task."""
 
 
 def at_least(metric: str, value: float) -> GateSpec:

@@ -146,7 +146,7 @@ class Context:
         return tuple(
             view
             for view in self.project.all(FeatureView)
-            if view.every not in ("0s", "0d") and (not served or view.name in served)
+            if not view.is_continuous and (not served or view.name in served)
         )
 
     def latest_version(self, source: str) -> int | None:

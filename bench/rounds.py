@@ -27,6 +27,15 @@ def entity_ids(random: np.random.Generator, rows: int, skew: float) -> np.ndarra
     return np.random.default_rng(12345).permutation(ENTITIES)[ranks]
 
 
+def finish_imports() -> None:
+    """What Numba and Delta import at their first use: nobody's imports are on the clock."""
+    import pyarrow.dataset  # noqa: F401
+    from numba.core.registry import cpu_target
+
+    cpu_target.typing_context.refresh()
+    cpu_target.target_context.refresh()
+
+
 def measured(work: Callable[[], object]) -> None:
     """Do the work and print ``RESULT`` with its wall seconds, CPU seconds and the process's greatest memory."""
     wall, cpu = time.perf_counter(), time.process_time()

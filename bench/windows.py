@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from rounds import DAY_US, START_US, compete, entity_ids, measured
+from rounds import DAY_US, START_US, compete, entity_ids, finish_imports, measured
 
 DAYS = (1, 7, 30)
 STAMP = pa.timestamp("us", tz="UTC")
@@ -47,6 +47,7 @@ def write_data(folder: Path, rows: int, skew: float) -> None:
 
 
 def inseam(folder: Path, memory: str) -> None:
+    finish_imports()
     import inseam.adapters.duckdb.build
     import inseam.adapters.duckdb.engine
     from inseam.adapters.delta.tables import DeltaTables

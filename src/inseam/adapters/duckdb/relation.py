@@ -87,9 +87,6 @@ def compiled(relation: Relation, before: Schema, session: Session) -> Compiled:
 
 def _check_result(relation: Relation, fields: list[Field], schema: Schema) -> None:
     names = [field.name for field in fields]
-    for name in names:
-        if names.count(name) > 1:
-            raise DefinitionError(relation.table, f"the transform yields the column {name!r} twice")
     for name in SYSTEM_COLUMNS:
         if name not in names:
             raise DefinitionError(
@@ -137,15 +134,18 @@ def _checked_sql(sql: str, relation: Relation, base: Schema) -> str:
     if tree.find(exp.TableSample) is not None:
         raise DefinitionError(subject, "the transform has SAMPLE", expected=expected)
     check_row_wise(tree, subject, expected)
-    made = {projection.alias for projection in tree.expressions if projection.alias}
-    check_columns(tree, base.names, subject, made)
+    check_columns(tree, base.names, subject, {projection.alias for projection in tree.expressions if projection.alias})
+    named = [projection.output_name.lower() for projection in tree.expressions if not projection.is_star]
+    for column in named:
+        if named.count(column) > 1:
+            raise DefinitionError(subject, f"the transform yields the column {column!r} twice")
     for column in SYSTEM_COLUMNS:
         if any(projection.alias == column for projection in tree.expressions):
             raise DefinitionError(subject, f"the transform makes a column {column!r}, which the platform keeps")
     if not any(projection.is_star for projection in tree.expressions):
-        named = {projection.output_name for projection in tree.expressions}
         tree = tree.select(*(exp.column(c, quoted=True) for c in SYSTEM_COLUMNS if c not in named))
-    return tree.sql(dialect="duckdb")
+    # Quoted throughout: a column may bear a name that is a keyword, such as "at".
+    return tree.sql(dialect="duckdb", identify=True)
 
 
 def _plain_path(file: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -74,22 +75,20 @@ class Session:
         self.memory = max(int(limits.memory * share), 64 << 20)
         limits.directory.mkdir(parents=True, exist_ok=True)
         self.scratch = Path(tempfile.mkdtemp(prefix=f"duckdb-{os.getpid()}-", dir=limits.directory))
+        # A stream that is dropped before it is read runs none of its own code: only a finalizer cleans up behind it.
+        self._clean = weakref.finalize(self, shutil.rmtree, self.scratch, ignore_errors=True)
         self._intakes: dict[str, Intake] = {}
-        try:
-            self.connection = duckdb.connect(
-                ":memory:",
-                config={
-                    "memory_limit": f"{self.memory}B",
-                    "threads": limits.threads,
-                    "temp_directory": str(self.scratch / "spill"),
-                },
-            )
-            self.connection.execute("SET TimeZone = 'UTC'")
-            # Otherwise an as-of join with a small or an Arrow left side is planned as a nested loop.
-            self.connection.execute("SET asof_loop_join_threshold = 0")
-        except BaseException:
-            shutil.rmtree(self.scratch, ignore_errors=True)
-            raise
+        self.connection = duckdb.connect(
+            ":memory:",
+            config={
+                "memory_limit": f"{self.memory}B",
+                "threads": limits.threads,
+                "temp_directory": str(self.scratch / "spill"),
+            },
+        )
+        self.connection.execute("SET TimeZone = 'UTC'")
+        # Otherwise an as-of join with a small or an Arrow left side is planned as a nested loop.
+        self.connection.execute("SET asof_loop_join_threshold = 0")
 
     def __enter__(self) -> Session:
         return self
@@ -99,7 +98,7 @@ class Session:
 
     def close(self) -> None:
         self.connection.close()
-        shutil.rmtree(self.scratch, ignore_errors=True)
+        self._clean()
 
     def register(self, name: str, rows: pa.RecordBatchReader | pa.Table) -> None:
         """Make rows a table of this session. A reader can be scanned once."""

@@ -56,16 +56,19 @@ class ViewPlan:
         Keys and columns under their own names, then `EVENT`, `KNOWN`, `SEQUENCE` and the conditions as needed.
         """
         body = self.source.over(read(self.snapshot))
-        stamp = f"epoch_us(CAST({quote(self.view.relation.timestamp)} AS TIMESTAMP WITH TIME ZONE))"
+        stamp = f"CAST({quote(self.view.relation.timestamp)} AS TIMESTAMP WITH TIME ZONE)"
+        # Compared as a timestamp, so that row groups outside of the span are skipped.
+        inside = f"{stamp} < make_timestamptz({before})"
+        if since is not None:
+            inside += f" AND {stamp} >= make_timestamptz({since})"
         names = dict.fromkeys((*self.view.keys, *self.columns))
-        selected = [quote(name) for name in names] + [f"{stamp} AS {EVENT}"]
+        selected = [quote(name) for name in names] + [f"epoch_us({stamp}) AS {EVENT}"]
         if self.has_known:
             selected.append(f"epoch_us({quote(INGESTED_AT)}) AS {KNOWN}")
         if self.has_order:
             selected.append(quote(SEQUENCE))
         selected += [f"coalesce(({text}\n), false) AS {quote(name)}" for text, name in self.conditions.items()]
-        inside = f"{EVENT} < {before}" + (f" AND {EVENT} >= {since}" if since is not None else "")
-        return f"SELECT * FROM (SELECT {', '.join(selected)} FROM ({body})) WHERE {inside}"
+        return f"SELECT {', '.join(selected)} FROM ({body}) WHERE {inside}"
 
 
 def plan_view(view: WindowedAggregate, snapshot: Snapshot, session: Session) -> ViewPlan:

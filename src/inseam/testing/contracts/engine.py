@@ -29,7 +29,7 @@ from inseam.testing.worlds import SCHEMA, World, question, views, worlds
 Opener = Callable[[str], tuple[Engine, Tables]]
 _names = itertools.count()
 drawn = settings(
-    deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], max_examples=60
+    deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], max_examples=40
 )
 
 

@@ -1,0 +1,123 @@
+"""Every how-to guide, followed to the letter on the project that it starts from."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from page import DOCS, Reader
+
+from inseam.testing.postgres import postgres_server
+
+FROM_NOTHING = ("load-dirty-data", "choose-an-environment", "save-a-model")
+ON_DATA = ("write-an-on-demand-feature", "tune-a-model")
+ON_A_MODEL = ("gates-and-promotion", "score-a-batch", "read-the-prediction-log")
+WITH_TESTS_OF_THEIR_OWN = ("use-postgresql", "add-a-model-format", "change-a-feature", "serve-beyond-this-machine")
+
+
+def test_every_guide_has_a_test() -> None:
+    guides = {path.stem for path in (DOCS / "how-to").glob("*.md")}
+
+    assert guides == {*FROM_NOTHING, *ON_DATA, *ON_A_MODEL, *WITH_TESTS_OF_THEIR_OWN}
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tutorial's project with its data loaded."""
+    root = tmp_path_factory.mktemp("data")
+    with Reader(root) as reader:
+        for command in ("inseam init shop", "cd shop", "inseam ingest --history"):
+            reader._command(command)
+    return root / "shop"
+
+
+@pytest.fixture(scope="module")
+def trained(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tutorial's project with a champion and online rows."""
+    root = shutil.copytree(data, tmp_path_factory.mktemp("trained") / "shop")
+    with Reader(root) as reader:
+        for command in ("inseam apply", "inseam train lapse", "inseam materialize"):
+            reader._command(command)
+    return root
+
+
+def follow(guide: str, cwd: Path, **variables: str) -> Reader:
+    with Reader(cwd, variables) as reader:
+        reader.follow(f"how-to/{guide}.md")
+    assert reader.ran > 0
+    return reader
+
+
+@pytest.mark.parametrize("guide", FROM_NOTHING)
+def test_a_guide_that_starts_from_nothing(guide: str, tmp_path: Path) -> None:
+    follow(guide, tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("guide", ON_DATA)
+def test_a_guide_on_the_tutorials_data(guide: str, data: Path, tmp_path: Path) -> None:
+    follow(guide, shutil.copytree(data, tmp_path / "shop"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("guide", ON_A_MODEL)
+def test_a_guide_on_the_tutorials_model(guide: str, trained: Path, tmp_path: Path) -> None:
+    follow(guide, shutil.copytree(trained, tmp_path / "shop"))
+
+
+@pytest.mark.slow
+def test_the_architecture_names_what_lies_under_home(trained: Path) -> None:
+    text = (DOCS / "architecture.md").read_text(encoding="utf-8")
+    (table,) = re.findall(r"\| place \| what it holds .*?\n\n", text, flags=re.DOTALL)
+    places = {path.name for path in (trained / ".inseam").iterdir() if not re.search(r"-(wal|shm)$", path.name)}
+
+    assert {"ledger.db", "models"} <= places
+    assert [place for place in places if f"`{place}`" not in table] == []
+
+
+@pytest.fixture
+def database() -> Iterator[str]:
+    """A PostgreSQL with the table that the guide reads."""
+    import sqlalchemy as sa
+
+    with postgres_server() as url:
+        engine = sa.create_engine(sa.make_url(url).set(drivername="postgresql+psycopg"), poolclass=sa.NullPool)
+        with engine.begin() as connection:
+            connection.execute(
+                sa.text(
+                    "CREATE TABLE orders AS SELECT n AS order_id, n AS customer_id, 10.0::float8 * n AS amount, "
+                    "timestamptz '2024-06-01' + n * interval '1 day' AS ordered_at FROM generate_series(1, 3) AS n"
+                )
+            )
+        yield url
+
+
+def test_postgresql(database: str, tmp_path: Path) -> None:
+    follow("use-postgresql", tmp_path, DATABASE_URL=database)
+
+    assert not (tmp_path / ".inseam" / "ledger.db").exists()
+
+
+@pytest.mark.slow
+def test_a_model_format(tmp_path: Path) -> None:
+    reader = follow("add-a-model-format", tmp_path)
+
+    assert "failed" not in reader.printed
+
+
+@pytest.mark.slow
+def test_change_a_feature(trained: Path, tmp_path: Path) -> None:
+    root = shutil.copytree(trained, tmp_path / "shop")
+    definitions = root / "shop" / "definitions.py"
+    definitions.write_text(definitions.read_text().replace('sum("amount", over="30d")', 'sum("amount", over="60d")'))
+    reader = follow("change-a-feature", root)
+
+    assert "feature_view:spend" in reader.printed
+
+
+@pytest.mark.slow
+def test_serve_beyond_this_machine(trained: Path, tmp_path: Path) -> None:
+    follow("serve-beyond-this-machine", shutil.copytree(trained, tmp_path / "shop"))

@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 
 import pytest
 from serving_world import BOUNDARY, CUSTOMERS, DAY, ROW, Held, bundle, endpoint, spec
@@ -86,7 +87,7 @@ def test_features_given_by_the_caller_are_used_and_logged_as_given(serve, tmp_pa
         (ROW | {"basket_valu": 1}, "basket_valu", "not known", "basket_value"),
         (ROW | {"customer_id": 7}, "customer_id", "int", "str"),
         (ROW | {"customer_id": None}, "customer_id", "null", "str"),
-        (ROW | {"first_seen": "yesterday"}, "first_seen", "", "RFC3339"),
+        (ROW | {"first_seen": "yesterday"}, "first_seen", "RFC3339", ""),
         (ROW | {"features": {"orders_30d": "x"}}, "features.orders_30d", "str", "int"),
         (ROW | {"features": {"orders": 1}}, "features.orders", "not known", "orders_30d"),
         ({"rows": []}, "rows", "0 rows", "1 to 50"),
@@ -100,15 +101,32 @@ def test_bad_input_names_the_field_what_was_found_and_what_was_expected(serve, b
     assert reply.status_code == 422
     [problem] = reply.json()["problems"]
     assert problem["subject"] == subject
-    assert found in problem["found"] and expected in problem["expected"]
+    assert found in problem["found"] and expected in problem.get("expected", "")
 
 
 def test_body_that_is_no_json_is_refused(serve):
     with serve(endpoint()) as client:
         reply = client.post(PREDICT, content=b'{"customer_id": "c1"')
         wide = client.post(PREDICT, content=json.dumps(ROW).replace("12.5", "1e999"))
+        torn = [client.post(path, content=b'{"outcome": "\xff"}') for path in (PREDICT, "/outcomes")]
     assert reply.status_code == 422 and "not JSON" in reply.json()["problems"][0]["found"]
-    assert wide.status_code == 422
+    assert wide.status_code == 422 and "out of range" in wide.json()["problems"][0]["found"]
+    assert [one.status_code for one in torn] == [422, 422]
+
+
+def test_a_text_that_reads_features_brings_none(serve):
+    with serve(endpoint()) as client:
+        reply = client.post(PREDICT, json=ROW | {"coupon": "features"})
+    assert reply.status_code == 200
+    assert reply.json()["predictions"][0]["boundaries"]
+
+
+def test_missing_features_are_shown_by_an_example_that_has_them(serve):
+    with serve(endpoint()) as client:
+        reply = client.post(PREDICT, json=ROW | {"features": {"orders_30d": 1}})
+        example = json.loads(reply.json()["problems"][0]["mend"].removeprefix("for example "))
+        again = client.post(PREDICT, json=example)
+    assert (reply.status_code, again.status_code) == (422, 200)
 
 
 def test_unknown_entities_by_policy(serve):
@@ -162,6 +180,7 @@ def test_unknown_paths_and_methods(serve):
     assert wrong.status_code == 404 and "lapse" in wrong.json()["problems"][0]["mend"]
     assert method.status_code == 405 and method.headers["allow"] == "POST"
     assert nowhere.status_code == 404 and nowhere.json()["problems"]
+    assert nowhere.json()["request_id"] == nowhere.headers["x-request-id"]
 
 
 def test_bodies_over_the_bound_are_refused_with_and_without_a_length(serve):
@@ -171,6 +190,7 @@ def test_bodies_over_the_bound_are_refused_with_and_without_a_length(serve):
         streamed = client.post(PREDICT, content=(body[i : i + 50] for i in range(0, len(body), 50)))
         small = client.post(PREDICT, json=ROW)
     assert (told.status_code, streamed.status_code, small.status_code) == (413, 413, 200)
+    assert told.headers["connection"] == streamed.headers["connection"] == "close"
 
 
 def test_tokens_guard_everything_but_health_and_readiness(serve):
@@ -286,6 +306,7 @@ def test_openapi_documents_each_endpoint_with_types_and_examples_that_work(serve
         body = document["paths"][PREDICT]["post"]["requestBody"]["content"]["application/json"]
         replies = {name: client.post(PREDICT, json=one["value"]) for name, one in body["examples"].items()}
         docs = client.get("/docs")
+        assets = [client.get(url) for url in re.findall(r'(?:href|src)="(.+?)"', docs.text)]
         listed = client.get("/endpoints").json()
     row = document["components"]["schemas"]["LapseRow"]
     assert row["properties"]["customer_id"] == {"type": "string"}
@@ -293,6 +314,9 @@ def test_openapi_documents_each_endpoint_with_types_and_examples_that_work(serve
     assert row["additionalProperties"] is False
     assert {name: reply.status_code for name, reply in replies.items()} == dict.fromkeys(replies, 200)
     assert len(replies) == 3 and docs.status_code == 200
+    # Nothing of the page is fetched from anywhere else.
+    assert len(assets) == 3
+    assert all(asset.status_code == 200 and asset.url.host == docs.url.host for asset in assets)
     assert listed[0]["inputs"] == {"basket_value": "float64", "coupon": "string", "first_seen": "date"}
 
 

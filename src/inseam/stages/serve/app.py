@@ -10,13 +10,14 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi import Request as HttpRequest
 from fastapi.responses import JSONResponse, Response
+from fastapi_swagger import patch_fastapi
 from starlette.exceptions import HTTPException
 
 from inseam.kernel.errors import DefinitionError, Problem
 from inseam.kernel.types import Field
 from inseam.stages.serve.endpoint import ServedEndpoint
-from inseam.stages.serve.front import Front
-from inseam.stages.serve.http import Receive, Scope, Send
+from inseam.stages.serve.front import REQUEST_ID, Front
+from inseam.stages.serve.http import JSON, Receive, Scope, Send, problem_body
 from inseam.stages.serve.ids import endpoint_tag
 from inseam.stages.serve.journal import Journal
 from inseam.stages.serve.log import PredictionLog
@@ -84,9 +85,11 @@ def create_app(
                 on_close()
             journal.stop()
 
-    app = ServingApp(title=title, lifespan=lifespan)
+    app = ServingApp(title=title, lifespan=lifespan, docs_url=None, redoc_url=None, swagger_ui_oauth2_redirect_url=None)
     app.front = front
     _add_routes(app)
+    # The page's script and style come with the package: FastAPI's own would be fetched from a CDN by the browser.
+    patch_fastapi(app, redirect_from_root_to_docs=False, swagger_ui_parameters={})
     return app
 
 
@@ -144,11 +147,10 @@ def _add_routes(app: ServingApp) -> None:
         return [_listing(one) for _, one in sorted(front.endpoints.items())]
 
     @app.exception_handler(HTTPException)
-    async def refused(request: HttpRequest, error: HTTPException) -> JSONResponse:
+    async def refused(request: HttpRequest, error: HTTPException) -> Response:
         problem = Problem("http", request.url.path, str(error.detail))
-        return JSONResponse(
-            {"problems": [{"code": "http", "subject": problem.subject, "found": problem.found}]}, error.status_code
-        )
+        body = problem_body([problem], request.scope[REQUEST_ID])
+        return Response(body, error.status_code, error.headers, JSON.decode())
 
 
 def _readiness(front: Front) -> dict[str, Any]:

@@ -34,6 +34,8 @@ from inseam.stages.serve.request import RequestRefusedError, RequestSchema
 from inseam.stages.serve.settings import ServeSettings
 from inseam.stages.serve.shed import Shedder
 
+REQUEST_ID = "inseam.request_id"
+"""Where the ASGI scope has it for the application behind."""
 _OPEN_PATHS = ("/health", "/ready")
 _ENDPOINTS, _PREDICT = "/endpoints/", "/predict"
 _PREDICTIONS, _OUTCOME, _OUTCOMES = "/predictions/", "/outcome", "/outcomes"
@@ -142,6 +144,7 @@ class Front:
 
     async def _pass_on(self, scope: Scope, receive: Receive, send: Send, head: Head, behind: Application) -> int:
         status = 500
+        scope[REQUEST_ID] = head.request_id
 
         async def named(message: Message) -> None:
             nonlocal status
@@ -172,6 +175,9 @@ class Front:
             more.append((b"www-authenticate", b"Bearer"))
         elif refused.status == 405:
             more.append((b"allow", b"POST"))
+        elif refused.status in (408, 413):
+            # The rest of the body is not waited for.
+            more.append((b"connection", b"close"))
         await answer(send, refused.status, problem_body(refused.problems, head.request_id), head.request_id, more=more)
 
     def _done(self, scope: Scope, head: Head, started: float, endpoint: str, route: str, status: int) -> None:

@@ -75,25 +75,17 @@ async def read_body(receive: Receive, head: Head, *, most: int, timeout_seconds:
     """The whole body; `RequestRefusedError` 413 beyond ``most`` bytes, 408 when it does not come in time."""
     if head.length > most:
         raise RequestRefusedError(413, _too_large(most))
-    message = await receive()
-    body: bytes = message.get("body", b"")
-    if message.get("more_body"):
-        try:
-            async with asyncio.timeout(timeout_seconds):
-                body = await _rest(receive, body, most)
-        except TimeoutError:
-            problem = Problem("slow-body", "body", "it did not arrive in time", f"within {timeout_seconds:g} seconds")
-            raise RequestRefusedError(408, problem) from None
-    if len(body) > most:
-        raise RequestRefusedError(413, _too_large(most))
-    if message["type"] == "http.disconnect":
-        raise ClientGoneError
-    return body
+    try:
+        async with asyncio.timeout(timeout_seconds):
+            return await _whole(receive, most)
+    except TimeoutError:
+        problem = Problem("slow-body", "body", "it did not arrive in time", f"within {timeout_seconds:g} seconds")
+        raise RequestRefusedError(408, problem) from None
 
 
-async def _rest(receive: Receive, first: bytes, most: int) -> bytes:
-    parts = [first]
-    size = len(first)
+async def _whole(receive: Receive, most: int) -> bytes:
+    parts: list[bytes] = []
+    size = 0
     while True:
         message = await receive()
         if message["type"] == "http.disconnect":
@@ -103,7 +95,7 @@ async def _rest(receive: Receive, first: bytes, most: int) -> bytes:
         if size > most:
             raise RequestRefusedError(413, _too_large(most))
         if not message.get("more_body"):
-            return b"".join(parts)
+            return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
 def _too_large(most: int) -> Problem:

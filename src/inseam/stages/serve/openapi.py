@@ -61,9 +61,11 @@ def document(plain: dict[str, Any], schemas: Sequence[RequestSchema], *, is_guar
 def _predict(schema: RequestSchema) -> dict[str, Any]:
     shapes = [schema.row, schema.given_row] if schema.view_features else [schema.row]
     references = [{"$ref": _TEMPLATE.format(name=shape.__name__)} for shape in shapes]
+    # A request brings features for all of its rows or for none.
+    arrays = [{"type": "array", "minItems": 1, "maxItems": schema.max_rows, "items": row} for row in references]
     many = {
         "type": "object",
-        "properties": {ROWS: {"type": "array", "minItems": 1, "items": {"anyOf": references}}},
+        "properties": {ROWS: {"anyOf": arrays}},
         "required": [ROWS],
         "additionalProperties": False,
     }

@@ -85,5 +85,5 @@ class OutcomeDesk:
 def _decode(decoder: msgspec.json.Decoder[_T], body: bytes) -> _T:
     try:
         return decoder.decode(body)
-    except (msgspec.DecodeError, OverflowError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, OverflowError) as error:
         raise RequestRefusedError(422, field_problem(error)) from None

@@ -18,6 +18,8 @@ from inseam.kernel.types import DataType
 FEATURES = "features"
 ROWS = "rows"
 _ENVELOPE = re.compile(rb'\s*\{\s*"rows"\s*:')
+_GIVES_FEATURES = re.compile(rb'"features"\s*:')
+"""A key, and no text: within a text the quotes would be escaped."""
 _INT64 = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
 _TYPES: dict[DataType, Any] = {
     DataType.BOOL: bool,
@@ -64,7 +66,7 @@ class RequestSchema:
     def __init__(self, spec: EndpointSpec) -> None:
         self.endpoint = spec.name
         self.view_features = tuple(field for view in spec.views for field in view.schema)
-        self._max_rows = spec.max_rows
+        self.max_rows = spec.max_rows
         name = "".join(part.title() for part in spec.name.split("_"))
         inputs = [(field.name, _TYPES[field.type] | None) for field in spec.inputs]
         keys = [(field.name, _TYPES[field.type]) for field in spec.keys]
@@ -83,22 +85,24 @@ class RequestSchema:
     def decode(self, body: bytes) -> Asked:
         """The body's rows; `RequestRefusedError` (422) names each field by its path."""
         is_many = _ENVELOPE.match(body) is not None
-        is_given = self._has_features and b'"features"' in body
+        is_given = self._has_features and _GIVES_FEATURES.search(body) is not None
         try:
             rows = (self._given if is_given else self._lookup).rows(body, is_many=is_many)
-        except msgspec.DecodeError as error:
-            raise RequestRefusedError(422, field_problem(error, self._known_at, self._mend())) from None
-        if not 0 < len(rows) <= self._max_rows:
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            mend = self._mend(is_given=is_given)
+            raise RequestRefusedError(422, field_problem(error, self._known_at, mend)) from None
+        if not 0 < len(rows) <= self.max_rows:
             raise RequestRefusedError(
-                422, Problem("rows", ROWS, f"{len(rows)} rows", f"1 to {self._max_rows} rows in one request")
+                422, Problem("rows", ROWS, f"{len(rows)} rows", f"1 to {self.max_rows} rows in one request")
             )
         return Asked(rows, is_given)
 
     def _known_at(self, path: str) -> Sequence[str]:
         return [field.name for field in self.view_features] if path.endswith(FEATURES) else self._known
 
-    def _mend(self) -> str:
-        return f"for example {msgspec.json.encode({ROWS: [self.example]}).decode()}"
+    def _mend(self, *, is_given: bool) -> str:
+        example = self.example | {FEATURES: self.example_features} if is_given else self.example
+        return f"for example {msgspec.json.encode({ROWS: [example]}).decode()}"
 
 
 def field_problem(error: Exception, known: Callable[[str], Sequence[str]] | None = None, mend: str = "") -> Problem:
@@ -112,13 +116,15 @@ def field_problem(error: Exception, known: Callable[[str], Sequence[str]] | None
     if unknown is not None:
         names = known(path) if known is not None else ()
         field = f"{path}.{unknown[1]}".lstrip(".")
-        return Problem("field", field, "this field is not known", ", ".join(names), did_you_mean(unknown[1], names))
+        mend = did_you_mean(unknown[1], names) if names else ""
+        return Problem("field", field, "this field is not known", ", ".join(names), mend)
     if absent is not None:
         return Problem("field", f"{path}.{absent[1]}".lstrip("."), "nothing", "a value: the field is required", mend)
     parts = _EXPECTED.match(what)
-    found = (parts["found"] if parts else None) or "a value outside of its bounds or form"
-    expected = parts["expected"] if parts else what
-    return Problem("field", path or "body", found.replace("`", ""), expected.replace("`", ""))
+    if parts is None:
+        return Problem("field", path or "body", what)
+    found = parts["found"] or "a value outside of its bounds or form"
+    return Problem("field", path or "body", found.replace("`", ""), parts["expected"].replace("`", ""))
 
 
 class _Decoders:

@@ -39,12 +39,26 @@ def test_environment_variables_override_the_file(tmp_path: Path) -> None:
         ('[project]\nname = "shop"\n[environments.default]\nmemry = "1GB"\n', None, "memory"),
         ('[project]\nname = "shop"\n[environments.default]\nmemory = 1\n', None, "text in quotes"),
         ('[project]\nname = "shop"\n[environments.default]\nthreads = "many"\n', None, "whole number"),
+        ('[project]\nname = "shop"\n[environments.default]\nthreads = -3\n', None, "whole number"),
         ("[project\n", None, "not valid TOML"),
+        ('[projct]\nname = "shop"\n', None, "did you mean 'project'"),
+        ('[project]\nname = "shop"\ndefinition = "shop"\n', None, "did you mean 'definitions'"),
+        ('[project]\nname = "shop"\ndefinitions = 5\n', None, "a package's name"),
+        ("project = 3\n", None, "a table"),
+        ('environments = 3\n[project]\nname = "shop"\n', None, "a table"),
+        ('[project]\nname = "shop"\n[environments]\ndefault = 3\n', None, "a table"),
     ],
 )
 def test_a_wrong_setting_is_named(tmp_path: Path, text: str, environment: str | None, told: str) -> None:
     with pytest.raises(SettingError, match=told):
         read_settings(write(tmp_path, text), environment, variables={})
+
+
+def test_a_file_that_is_no_text_is_named(tmp_path: Path) -> None:
+    (tmp_path / "inseam.toml").write_bytes(b"\xff\xfe")
+
+    with pytest.raises(SettingError, match="not valid TOML"):
+        read_settings(tmp_path, variables={})
 
 
 def test_the_root_is_the_nearest_directory_above(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -75,39 +75,62 @@ def read_settings(root: Path, environment: str | None = None, variables: Mapping
     """Settings of one environment of the project in ``root``; ``variables`` default to the process's own."""
     variables = os.environ if variables is None else variables
     path = root / FILE
-    try:
-        document = tomllib.loads(path.read_text())
-    except tomllib.TOMLDecodeError as error:
-        raise SettingError(str(path), f"it is not valid TOML: {error}") from None
-    project = document.get("project", {})
-    name = project.get("name", root.name)
+    document = _document(path)
+    project = _section(document, "project", path)
+    _only_known(project, ("name", "definitions"), f"{path} [project]")
+    name, definitions = project.get("name", root.name), project.get("definitions")
     if not isinstance(name, str) or not is_name(name):
         raise SettingError(str(path), f"project.name is {name!r}", expected="lower-case letters, digits and _")
-    environments = document.get("environments", {})
+    if definitions is not None and not isinstance(definitions, str):
+        raise SettingError(str(path), f"project.definitions is {definitions!r}", expected="a package's name in quotes")
+    environments = _section(document, "environments", path)
     chosen = environment or variables.get("INSEAM_ENVIRONMENT") or "default"
     if chosen != "default" and chosen not in environments:
         raise SettingError(
             f"environment {chosen}", f"{path} does not name it", mend=did_you_mean(chosen, {*environments, "default"})
         )
-    values = dict(environments.get(chosen, {}))
+    values = dict(_section(environments, chosen, path))
     for key in _CHOICES:
         override = variables.get(f"INSEAM_{key.upper()}")
         if override is not None:
             values[key] = override
-    base = Settings(root=root, project=name, definitions=project.get("definitions", name), environment=chosen)
+    base = Settings(root=root, project=name, definitions=definitions or name, environment=chosen)
     return replace(base, **_typed(values, f"{path} [environments.{chosen}]"))
 
 
+def _document(path: Path) -> Mapping[str, Any]:
+    try:
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingError(str(path), f"it is not valid TOML: {error}") from None
+    except OSError as error:
+        raise SettingError(str(path), f"it cannot be read: {error.strerror}") from None
+    _only_known(document, ("project", "environments"), str(path))
+    return document
+
+
+def _section(values: Mapping[str, Any], name: str, path: Path) -> Mapping[str, Any]:
+    """A table of the file, empty when it is not there."""
+    found = values.get(name, {})
+    if not isinstance(found, dict):
+        raise SettingError(str(path), f"{name} is {found!r}", expected=f"a table: [{name}] and settings below it")
+    return found
+
+
+def _only_known(values: Mapping[str, Any], known: Collection[str], where: str) -> None:
+    for name in values:
+        if name not in known:
+            raise SettingError(where, f"there is no setting {name!r}", mend=did_you_mean(name, known))
+
+
 def _typed(values: Mapping[str, Any], where: str) -> dict[str, Any]:
+    _only_known(values, _CHOICES, where)
     typed: dict[str, Any] = {}
     for key, value in values.items():
-        if key not in _CHOICES:
-            raise SettingError(where, f"there is no setting {key!r}", mend=did_you_mean(key, _CHOICES))
         if key == "threads":
-            try:
-                typed[key] = int(value)
-            except (TypeError, ValueError):
-                raise SettingError(where, f"threads is {value!r}", expected="a whole number") from None
+            if not str(value).isdecimal():
+                raise SettingError(where, f"threads is {value!r}", expected="a whole number, 0 for one a core")
+            typed[key] = int(value)
         elif isinstance(value, str):
             typed[key] = value
         else:

@@ -1,10 +1,10 @@
 """Runs a page of the documentation as a reader would: writes its files, runs its commands and snippets, in order.
 
-A fence's info string says what is done with it. ``console``: each line after ``$ `` is run; ``# exit N`` at its end is
-the exit code that it must have. A language and a file name (``python shop/definitions.py``): the file is written, and
-with ``>>`` between them, added to. ``python`` alone: run in a process of its own. ``text``: each of its lines stands in
-what the block before it printed. ``inseam serve ... &`` starts a server and waits for it, ``kill %1`` ends it, and
-``ID`` is the last prediction's id.
+A fence's info string says what is done with it. ``console``: each line after ``$ `` is run; ``# exit N`` at its end
+is the exit code that it must have (or ``N or M``). A language and a file name (``python shop/definitions.py``): the
+file is written, and with ``>>`` between them, added to. ``python`` alone: run in a process of its own. ``text``: each
+of its lines stands in what the block before it printed. ``inseam serve ... &`` starts a server and waits for it,
+``kill %1`` ends it, and ``ID`` is the last prediction's id.
 """
 
 from __future__ import annotations
@@ -18,12 +18,13 @@ import subprocess
 import sys
 import time
 import urllib.request
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 DOCS = Path(__file__).parents[2] / "docs"
 _FENCE = re.compile(r"^```([^\n]*)\n(.*?)^```$", flags=re.DOTALL | re.MULTILINE)
-_EXIT = re.compile(r"\s+# exit (\d+)\b.*$")
+_EXIT = re.compile(r"\s+# exit (\d+)(?: or (\d+))?\b.*$")
 _PORT = "8000"
 
 
@@ -88,7 +89,8 @@ class Reader:
         elif command.endswith("&"):
             self._serve(command.removesuffix("&"))
         else:
-            self._run(self._translated(command), int(expected[1]) if expected else 0)
+            codes = [int(code) for code in expected.groups() if code] if expected else [0]
+            self._run(self._translated(command), codes)
 
     def _export(self, command: str) -> None:
         name = command.removeprefix("export ").partition("=")[0]
@@ -104,21 +106,21 @@ class Reader:
             return f"python -m pip install {quiet} {command.rsplit(maxsplit=1)[-1]}"
         return re.sub(r"\bID\b", self.prediction, command).replace(f":{_PORT}/", f":{self._port}/")
 
-    def _run(self, command: str, expected: int) -> None:
+    def _run(self, command: str, expected: Sequence[int]) -> None:
         done = subprocess.run(
             ["bash", "-c", command], cwd=self.cwd, env=self._environment(), capture_output=True, text=True, check=False
         )
-        assert done.returncode == expected, f"$ {command}\nexit {done.returncode}\n{done.stdout}\n{done.stderr}"
+        assert done.returncode in expected, f"$ {command}\nexit {done.returncode}\n{done.stdout}\n{done.stderr}"
         self.ran += 1
         self.printed += done.stdout + done.stderr
-        if "/predict" in command:
+        if "/predict " in command:
             self.prediction = json.loads(done.stdout)["predictions"][0]["id"]
 
     def _script(self, content: str) -> None:
         self.printed = ""
         path = self.cwd / "snippet.py"
         path.write_text(content, encoding="utf-8")
-        self._run("python snippet.py", 0)
+        self._run("python snippet.py", [0])
         path.unlink()
 
     def _expect(self, content: str) -> None:

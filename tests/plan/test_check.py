@@ -46,6 +46,13 @@ MISTAKES = [
      "'amount'"),
     ('slices=["last_store"]', 'slices=["last_shop"]', "column-unknown", LAPSE, "'last_shop'", "'last_store'"),
     ("beats_champion()]", 'slice_gap("last_shop", 0.1)]', "column-unknown", LAPSE, "'last_shop'", "'last_store'"),
+    # how a source is read
+    ('"data/visits.csv", timestamp', '"v", format="xlsx", timestamp', "choice-invalid", "source:visits", "'xlsx'", ""),
+    ('"data/visits.csv", timestamp', '"v", encoding="utf-9", timestamp', "encoding-unknown", "source:visits", "9'", ""),
+    ('"data/visits.csv", timestamp', '"v", delimiter=";;", timestamp', "delimiter-invalid", "source:visits", ";;", ""),
+    ('"data/visits.csv", timestamp', "5, timestamp", "text-invalid", "source:visits", "the location is 5", ""),
+    ('"data/visits.csv", timestamp', '"v", rename={"s": "_seq"}, timestamp', "name-reserved", "source:visits", "_seq",
+     "rename"),
     # unknown references
     ('spend["orders_30d"]', 'spend["orders_3d"]', "feature-unknown", AMOUNTS, "'orders_3d'", "'orders_30d'"),
     ("basket_ratio], label", 'basket_ratio, "baskt"], label', "feature-unknown", AMOUNTS, "'baskt'", "'basket'"),

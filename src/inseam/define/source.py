@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
@@ -9,10 +10,14 @@ from typing import Any, ClassVar
 from inseam.define.check import checks_of
 from inseam.define.declaration import Declaration, expect, frozen_mapping, tuple_of
 from inseam.ir.checks import CheckSpec
+from inseam.ir.relation import SYSTEM_COLUMNS
 from inseam.kernel.errors import Problem
 from inseam.kernel.frozen import METADATA
 from inseam.kernel.names import did_you_mean
 from inseam.kernel.types import DataType
+
+
+FORMATS = ("csv", "parquet", "jsonl")
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,6 +72,7 @@ class Source(Declaration):
             )
         if self.query is not None and self.database is None:
             yield self.problem("database-missing", "a query without a database", mend='add database="env:NAME"')
+        yield from self._reading_problems()
         if self.ambiguous not in ("quarantine", "earliest", "latest"):
             yield self.problem(
                 "choice-invalid", f"ambiguous is {self.ambiguous!r}", expected="quarantine, earliest, latest"
@@ -77,6 +83,28 @@ class Source(Declaration):
             yield self.problem("name-duplicate", f"rename makes two columns {column!r}", mend="rename one otherwise")
         if self.schema is not None:
             yield from self._schema_problems(self.schema)
+
+    def _reading_problems(self) -> Iterator[Problem]:
+        """What is said of how to read is text, and means something."""
+        for what in ("location", "database", "query", "timestamp", "encoding", "delimiter"):
+            value = getattr(self, what)
+            if value is not None and not isinstance(value, str):
+                yield self.problem("text-invalid", f"the {what} is {value!r}", expected="text in quotes")
+        if self.format is not None and self.format not in FORMATS:
+            yield self.problem("choice-invalid", f"the format is {self.format!r}", expected=", ".join(FORMATS))
+        if isinstance(self.delimiter, str) and len(self.delimiter) != 1:
+            yield self.problem("delimiter-invalid", f"the delimiter is {self.delimiter!r}", expected="one character")
+        if isinstance(self.encoding, str) and not _is_encoding(self.encoding):
+            yield self.problem(
+                "encoding-unknown",
+                f"the encoding is {self.encoding!r}",
+                expected="an encoding that Python knows, e.g. utf-8, utf-16, cp1252 or latin-1",
+            )
+        for column in (*self.rename.values(), *(self.schema or ())):
+            if column in SYSTEM_COLUMNS:
+                yield self.problem(
+                    "name-reserved", f"a column is called {column!r}, as one of every table is", mend="rename it"
+                )
 
     def _schema_problems(self, schema: Mapping[str, str]) -> Iterator[Problem]:
         types = [type_.value for type_ in DataType]
@@ -98,6 +126,14 @@ class Source(Declaration):
                     expected=f"a column of {self.ref}",
                     mend=did_you_mean(renamed, schema),
                 )
+
+
+def _is_encoding(name: str) -> bool:
+    try:
+        codecs.lookup(name)
+    except LookupError:
+        return False
+    return True
 
 
 @dataclass(frozen=True, eq=False)

@@ -137,6 +137,17 @@ def test_no_schema_is_inferred_from_no_rows(place: Any, content: str) -> None:
     assert place.ledger.get(SourceSchemaRecord, "s") is None
 
 
+@pytest.mark.parametrize(("header", "told"), [("at,_seq", "one of every table"), ("at,ID,id", "differ in case only")])
+def test_columns_that_a_table_cannot_have_are_refused(place: Any, header: str, told: str) -> None:
+    place.write("a.csv", f"{header}\n2024-01-01{',1' * header.count(',')}\n")
+
+    with pytest.raises(DataError, match=told) as raised:
+        place.ingest()
+
+    assert "rename=" in raised.value.problems[0].mend
+    assert not place.tables.list()
+
+
 def test_the_watermark_never_goes_back(place: Any) -> None:
     def watermark() -> int:
         return place.ledger.get(SourceSchemaRecord, "s").watermark

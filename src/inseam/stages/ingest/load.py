@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from inseam.ir.checks import SourceSpec
 from inseam.ir.records import LoadedFileRecord, LoadRecord, SourceSchemaRecord
-from inseam.ir.relation import INGESTED_AT, SEQUENCE
+from inseam.ir.relation import INGESTED_AT, SEQUENCE, SYSTEM_COLUMNS
 from inseam.kernel.clock import now
 from inseam.kernel.errors import DataError, DefinitionError
 from inseam.kernel.types import DataType, Schema, arrow_type
@@ -136,8 +136,9 @@ class _Load:
             if not schema.fields:
                 raise DataError(
                     f"source:{spec.name}",
-                    "there is no row to infer the schema from",
-                    mend="declare the source's schema, or put a file with rows there",
+                    "there is no row that can be read, to infer the schema from",
+                    mend="put a file with rows there, or declare the source's schema: broken rows are then quarantined "
+                    "with their reasons",
                 )
         _check_schema(spec, schema, held)
         return schema
@@ -150,6 +151,7 @@ def _check_schema(spec: SourceSpec, schema: Schema, held: Schema | None) -> None
             raise DataError(subject, f"there is no column {name!r}", expected=f"one of {', '.join(schema.names)}")
     if schema.type_of(spec.timestamp) is not DataType.TIMESTAMP:
         raise DefinitionError(subject, f"{spec.timestamp} is {schema.type_of(spec.timestamp)}", expected="timestamp")
+    _check_names(subject, schema)
     for field in held or ():
         declared = schema.type_of(field.name)
         if declared is not None and declared is not field.type:
@@ -158,6 +160,25 @@ def _check_schema(spec: SourceSpec, schema: Schema, held: Schema | None) -> None
                 f"column {field.name!r} is declared as {declared}",
                 expected=f"{field.type}, as the source is held to since its first load",
                 mend="keep the type, or declare a source of another name",
+            )
+
+
+def _check_names(subject: str, schema: Schema) -> None:
+    """Tables tell columns apart whatever their case, and keep some names for themselves."""
+    seen: dict[str, str] = {}
+    for name in schema.names:
+        if name.lower() in SYSTEM_COLUMNS:
+            raise DataError(
+                subject,
+                f"there is a column {name!r}, as one of every table is called",
+                mend=f'rename it: rename={{"{name}": "source{name}"}}',
+            )
+        other = seen.setdefault(name.lower(), name)
+        if other != name:
+            raise DataError(
+                subject,
+                f"the columns {other!r} and {name!r} differ in case only",
+                mend=f'rename one of them: rename={{"{name}": "{name.lower()}_2"}}',
             )
 
 

@@ -16,7 +16,6 @@ from inseam.kernel.frozen import METADATA
 from inseam.kernel.names import did_you_mean
 from inseam.kernel.types import DataType
 
-
 FORMATS = ("csv", "parquet", "jsonl")
 
 

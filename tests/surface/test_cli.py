@@ -94,3 +94,41 @@ def test_ingest_apply_and_fetch(root: Path) -> None:
     assert read["views"]["spend"]["is_missing"] is False
     unknown = json.loads(inseam(root, "fetch", "spend", "--key", "customer_id=2", "--json").stdout)
     assert unknown["views"]["spend"]["is_missing"] is True
+
+
+def test_a_read_of_what_was_never_written_is_refused(root: Path) -> None:
+    inseam(root, "ingest", "--history")
+
+    told = inseam(root, "fetch", "spend", "--key", "customer_id=1")
+    assert (told.returncode, told.stdout) == (4, "")
+    assert "inseam materialize spend" in told.stderr
+
+    (root / "shop.py").write_text(GOOD.replace('every="1d"', 'every="0s"'))
+    for verb in (("fetch", "spend", "--key", "customer_id=1"), ("materialize", "spend")):
+        told = inseam(root, *verb)
+        assert told.returncode == 6
+        assert "steps continuously" in told.stderr
+
+
+def test_status_tells_the_rows_that_are_online_now(root: Path) -> None:
+    inseam(root, "ingest", "--history")
+    inseam(root, "materialize", "--as-of", "2024-03-01")
+    inseam(root, "materialize", "--as-of", "2024-02-01")
+
+    (view,) = json.loads(inseam(root, "status", "--json").stdout)["views"]
+    read = json.loads(inseam(root, "fetch", "spend", "--key", "customer_id=1", "--json").stdout)
+
+    assert view["boundary"] == 1_706_745_600_000_000
+    assert read["views"]["spend"]["boundary"] == "2024-02-01T00:00:00Z"
+    assert "2024-02-01T00:00:00Z" in inseam(root, "lineage", "spend").stdout
+
+
+def test_a_home_that_cannot_be_made_is_told(root: Path) -> None:
+    (root / "taken").write_text("a file")
+    (root / "inseam.toml").write_text('[project]\nname = "shop"\n[environments.default]\nhome = "taken/below"\n')
+
+    told = inseam(root, "plan")
+
+    assert told.returncode == 7
+    assert "INSEAM_HOME" in told.stderr
+    assert "Traceback" not in told.stderr

@@ -18,7 +18,7 @@ from inseam.ir.checks import SourceSpec
 from inseam.ir.records import SourceSchemaRecord
 from inseam.ir.training import EndpointSpec, ModelSpec, TrainingSetSpec
 from inseam.ir.windows import WindowedAggregate
-from inseam.kernel.errors import NotFoundError
+from inseam.kernel.errors import NotFoundError, SettingError
 from inseam.kernel.types import Field, Schema
 from inseam.plan import lower
 from inseam.plan.check import require
@@ -51,7 +51,7 @@ class Context:
 
     @cached_property
     def ledger(self) -> Ledger:
-        self.settings.directory.mkdir(parents=True, exist_ok=True)
+        self.path(".")
         opened: Ledger = self._adapter("ledger", "sql")(self.settings.ledger_url)
         return opened
 
@@ -87,7 +87,14 @@ class Context:
     def path(self, name: str) -> Path:
         """A directory under the environment's home, made when it is not there."""
         directory = self.settings.directory / name
-        directory.mkdir(parents=True, exist_ok=True)
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise SettingError(
+                f"environment {self.settings.environment}",
+                f"its home cannot be made: {directory}: {error.strerror}",
+                mend="set home in inseam.toml, or INSEAM_HOME, to a directory that can be written",
+            ) from None
         return directory
 
     def schemas(self) -> Schemas:

@@ -11,12 +11,13 @@ from inseam.define.feature_view import FeatureView
 from inseam.define.model import Model
 from inseam.define.source import Source
 from inseam.define.training_set import TrainingSet
-from inseam.ir.records import AliasRecord, LoadRecord, MaterializationRecord, ModelVersionRecord, TrainingSetRecord
+from inseam.ir.records import AliasRecord, LoadRecord, ModelVersionRecord, TrainingSetRecord
 from inseam.kernel.clock import format_instant
 from inseam.kernel.names import Ref
 from inseam.plan import meaning
 from inseam.plan.diff import ancestors, downstream
 from inseam.run.context import Context
+from inseam.run.online import online_record
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,10 +78,10 @@ def _stored(context: Context, item: Declaration) -> Iterator[tuple[str, Any]]:
             yield "loads", len(loads)
             yield "rows", sum(load.rows_accepted for load in loads)
     elif isinstance(item, FeatureView):
-        written = ledger.select(MaterializationRecord, view=item.name, status="committed")
-        if written:
-            yield "boundary", format_instant(written[-1].boundary)
-            yield "online rows", written[-1].rows
+        online = online_record(context, item.name, meaning.lineage(item))
+        if online is not None:
+            yield "boundary", format_instant(online.boundary)
+            yield "online rows", online.rows
     elif isinstance(item, TrainingSet):
         built = ledger.select(TrainingSetRecord, name=item.name)
         if built:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from inseam.define.endpoint import Endpoint
 from inseam.ir.records import MaterializationRecord
 from inseam.kernel import clock
-from inseam.kernel.errors import DataError
+from inseam.kernel.errors import DataError, NotFoundError, RefusedError
 from inseam.kernel.names import did_you_mean
 from inseam.kernel.types import DataType, Field, Schema
 from inseam.plan.meaning import lineage
@@ -28,6 +28,8 @@ def materialize_view(
     from inseam.stages.features.materialize import materialize
 
     view, fingerprint = context.view(name, context.checked())
+    if view.step.microseconds == 0:
+        raise _continuous(name)
     instant = clock.now() if as_of is None else as_of
     with run(context.ledger, "materialize", name, fingerprint, {"as_of": instant}) as opened:
         record = materialize(
@@ -42,6 +44,20 @@ def materialize_view(
         )
         opened.outputs = {"boundary": record.boundary, "version": record.version, "rows": record.rows}
     return record
+
+
+def online_record(context: Context, view: str, fingerprint: str) -> MaterializationRecord | None:
+    """Of the rows that are online now: the last ones written, whichever boundary they are of."""
+    written = context.ledger.select(MaterializationRecord, view=view, fingerprint=fingerprint, status="committed")
+    return max(written, key=lambda record: record.finished_at or 0, default=None)
+
+
+def _continuous(view: str) -> RefusedError:
+    return RefusedError(
+        f"feature_view:{view}",
+        "it steps continuously, so that it has no online rows",
+        expected="a view with every of 1s or more",
+    )
 
 
 def endpoint_reader(context: Context, name: str) -> FeatureReader:
@@ -61,9 +77,19 @@ def fetch(
 ) -> FeatureRows:
     """Online values of views for entities, with each view's boundary, staleness and absence."""
     from inseam.stages.features.fetch import FeatureReader
+    from inseam.stages.features.mark import online_table
 
     schemas = context.checked()
     chosen = [context.view(name, schemas) for name in views]
+    for view, fingerprint in chosen:
+        if view.step.microseconds == 0:
+            raise _continuous(view.name)
+        if context.online.mark(online_table(view.name, fingerprint)) is None:
+            raise NotFoundError(
+                f"feature_view:{view.name}",
+                "it has no online rows under this definition yet",
+                mend=f"run `inseam materialize {view.name}`",
+            )
     fields: dict[str, Field] = {}
     for view, _ in chosen:
         for key in view.keys:

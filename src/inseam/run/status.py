@@ -8,11 +8,12 @@ from typing import Any
 from inseam.define.feature_view import FeatureView
 from inseam.define.model import Model
 from inseam.define.source import Source
-from inseam.ir.records import AliasRecord, LoadRecord, MaterializationRecord, ModelVersionRecord, SourceSchemaRecord
+from inseam.ir.records import AliasRecord, LoadRecord, ModelVersionRecord, SourceSchemaRecord
 from inseam.kernel import clock
 from inseam.kernel.clock import Step, parse_duration
 from inseam.plan.meaning import lineage
 from inseam.run.context import Context
+from inseam.run.online import online_record
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,12 +77,11 @@ def _source(context: Context, name: str) -> SourceStatus:
 
 def _view(context: Context, name: str) -> ViewStatus:
     view = context.project.get(FeatureView, name)
-    written = context.ledger.select(MaterializationRecord, view=name, fingerprint=lineage(view), status="committed")
-    if not written:
+    online = online_record(context, name, lineage(view))
+    if online is None:
         return ViewStatus(name, 0, None, is_stale=True)
-    newest = max(written, key=lambda record: record.boundary)
     readable = Step(parse_duration(view.every), view.timezone).boundary(clock.now(), parse_duration(view.lag))
-    return ViewStatus(name, newest.rows, newest.boundary, is_stale=newest.boundary < readable)
+    return ViewStatus(name, online.rows, online.boundary, is_stale=online.boundary < readable)
 
 
 def _models(context: Context) -> tuple[str, ...]:

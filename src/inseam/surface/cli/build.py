@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from inseam.kernel.clock import format_instant
 from inseam.surface.cli import options, terminal
 from inseam.surface.cli.session import workspace
 
@@ -23,5 +24,9 @@ def build(
     if json:
         terminal.print_json(record)
         return
-    terminal.table(f"Training set {record.name}", ("what", "value"), [("rows", record.rows), *record.counts.items()])
-    terminal.say(f"[dim]digest[/] {record.digest}\n[dim]file[/]   {record.path}")
+    from rich.markup import escape
+
+    counts = record.counts | {"split_at": format_instant(record.counts["split_at"])}
+    terminal.table(f"Training set {record.name}", ("what", "value"), list(counts.items()))
+    terminal.say(f"[dim]digest[/] {record.digest}")
+    terminal.say(f"[dim]file[/]   {escape(record.path)}")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import functools
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,13 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from inseam.kernel.errors import InseamError
+from inseam.kernel.errors import InseamError, SettingError
 from inseam.surface.cli import terminal
 
 if TYPE_CHECKING:
     from inseam.run.workspace import Workspace
 
 INTERRUPTED = 130
+_OF_THE_MACHINE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EMFILE)
 
 
 @contextmanager
@@ -34,7 +37,8 @@ def verb(function: Callable[..., None]) -> Callable[..., None]:
     def run(*arguments: Any, **options: Any) -> None:
         try:
             function(*arguments, **options)
-        except InseamError as error:
+        except (InseamError, OSError) as raised:
+            error = raised if isinstance(raised, InseamError) else _of_the_machine(raised)
             if options.get("json"):
                 terminal.print_json({"problems": [problem.as_dict() for problem in error.problems]})
             else:
@@ -45,3 +49,12 @@ def verb(function: Callable[..., None]) -> Callable[..., None]:
             raise typer.Exit(INTERRUPTED) from None
 
     return run
+
+
+def _of_the_machine(error: OSError) -> InseamError:
+    """A file or disk that is not as it should be is the user's to mend; any other `OSError` is ours, and is raised."""
+    if error.errno not in _OF_THE_MACHINE:
+        raise error
+    return SettingError(
+        str(error.filename or "the disk"), os.strerror(error.errno or 0), mend="make room, or give the right to write"
+    )

@@ -35,8 +35,8 @@ def print_json(data: Any) -> None:
 
 
 def say(text: str) -> None:
-    """One line of result, with Rich's markup."""
-    out().print(text)
+    """One line of result, with Rich's markup; never broken, so that paths and digests can be copied."""
+    out().print(text, soft_wrap=True)
 
 
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:

@@ -115,7 +115,7 @@ def test_change_a_feature(trained: Path, tmp_path: Path) -> None:
     definitions.write_text(definitions.read_text().replace('sum("amount", over="30d")', 'sum("amount", over="60d")'))
     reader = follow("change-a-feature", root)
 
-    assert "feature_view:spend" in reader.printed
+    assert "champion lapse@2" in reader.printed
 
 
 @pytest.mark.slow

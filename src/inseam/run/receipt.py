@@ -15,7 +15,7 @@ from inseam.ir.windows import EVENT_TIME, WindowedAggregate
 from inseam.kernel.errors import NotFoundError
 from inseam.kernel.types import DataType, Field, Schema
 from inseam.plan.meaning import lineage
-from inseam.ports.bundle import Bundle, open_bundle
+from inseam.ports.bundle import Bundle, open_bundle, read_manifest
 from inseam.run.context import Context
 from inseam.run.learning import version_of
 
@@ -79,7 +79,8 @@ def receipt(context: Context, prediction: str) -> Receipt:
         raise NotFoundError(f"prediction {prediction}", "no prediction with this id was logged here")
     model = version_of(context, found.model, found.model_version)
     trained_on = context.ledger.get(TrainingSetRecord, model.training_set)
-    manifest = open_bundle(context.path("models") / model.path, model.digest).manifest
+    # Not opened: what a receipt says needs neither the model's library nor the project's functions.
+    manifest = read_manifest(context.path("models") / model.path)
     return Receipt(found, model, trained_on, {use.view: use.fingerprint for use in manifest.views})
 
 

@@ -13,7 +13,7 @@ demo: setup  ## the whole loop on a simulated retailer, from raw files to a serv
 
 test: setup  ## every test
 	@tools/setup --torch
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n auto --dist loadfile
 
 test-fast: setup  ## the tests that take seconds
 	@$(BIN)/python -m pytest -m "not slow"

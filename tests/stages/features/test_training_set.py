@@ -29,9 +29,9 @@ HERE = Path(__file__).parent
 @pytest.fixture(scope="module", autouse=True)
 def shop_module():
     sys.path.insert(0, str(HERE))
-    import shop
+    import orders_world
 
-    yield shop
+    yield orders_world
     sys.path.remove(str(HERE))
 
 
@@ -288,7 +288,7 @@ def test_what_cannot_be_built_says_so(shop, shop_module):
 
 
 def start(directory):
-    program = f"import shop; shop.main({str(directory)!r})"
+    program = f"import orders_world; orders_world.main({str(directory)!r})"
     environment = os.environ | {"PYTHONPATH": str(HERE)}
     return subprocess.Popen([sys.executable, "-c", program], env=environment, stdout=subprocess.PIPE, text=True)
 

@@ -50,6 +50,8 @@ MISTAKES = [
     ('"data/visits.csv", timestamp', '"v", format="xlsx", timestamp', "choice-invalid", "source:visits", "'xlsx'", ""),
     ('"data/visits.csv", timestamp', '"v", encoding="utf-9", timestamp', "encoding-unknown", "source:visits", "9'", ""),
     ('"data/visits.csv", timestamp', '"v", delimiter=";;", timestamp', "delimiter-invalid", "source:visits", ";;", ""),
+    ('"data/visits.csv", timestamp', '"v", timestamp_formats="%Q", timestamp', "format-invalid", "source:visits", "%Q",
+     ""),
     ('"data/visits.csv", timestamp', "5, timestamp", "text-invalid", "source:visits", "the location is 5", ""),
     ('"data/visits.csv", timestamp', '"v", rename={"s": "_seq"}, timestamp', "name-reserved", "source:visits", "_seq",
      "rename"),

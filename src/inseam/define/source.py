@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any, ClassVar
 
 from inseam.define.check import checks_of
@@ -16,6 +17,7 @@ from inseam.kernel.frozen import METADATA
 from inseam.kernel.names import did_you_mean
 from inseam.kernel.types import DataType
 
+_SOME_INSTANT = datetime(2001, 2, 3, 4, 5, 6, tzinfo=UTC)
 FORMATS = ("csv", "parquet", "jsonl")
 
 
@@ -99,6 +101,11 @@ class Source(Declaration):
                 f"the encoding is {self.encoding!r}",
                 expected="an encoding that Python knows, e.g. utf-8, utf-16, cp1252 or latin-1",
             )
+        for format_ in self.timestamp_formats:
+            if not _is_time_format(format_):
+                yield self.problem(
+                    "format-invalid", f"a timestamp format is {format_!r}", expected="strptime's, e.g. %d/%m/%Y %H:%M"
+                )
         for column in (*self.rename.values(), *(self.schema or ())):
             if column in SYSTEM_COLUMNS:
                 yield self.problem(
@@ -133,6 +140,15 @@ def _is_encoding(name: str) -> bool:
     except LookupError:
         return False
     return True
+
+
+def _is_time_format(text: Any) -> bool:
+    """Whether strptime can read what strftime writes by it."""
+    try:
+        datetime.strptime(_SOME_INSTANT.strftime(text), text)  # noqa: DTZ007 - only whether it can
+    except (TypeError, ValueError):
+        return False
+    return "%" in text
 
 
 @dataclass(frozen=True, eq=False)

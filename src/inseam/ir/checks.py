@@ -57,6 +57,8 @@ class SourceSpec:
     format: str | None = None
     database: str | None = field(default=None, metadata=METADATA)
     """A database URL, or ``env:NAME`` for one that the environment holds."""
+    directory: str = field(default="", metadata=METADATA)
+    """The project's: where the relative path of a SQLite file begins."""
     query: str | None = None
     schema: Schema | None = None
     rename: tuple[tuple[str, str], ...] = ()

@@ -40,6 +40,7 @@ def source_spec(source: Source, root: Path) -> SourceSpec:
         location=None if source.location is None else str(root / source.location),
         format=source.format,
         database=source.database,
+        directory=str(root),
         query=source.query,
         schema=declared_schema(source),
         rename=tuple(source.rename.items()),

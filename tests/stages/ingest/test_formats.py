@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from inseam.ir.records import LoadedFileRecord
-from inseam.kernel.errors import DataError, SettingError
+from inseam.kernel.errors import DataError, ExtraMissingError, NotFoundError, SettingError
 
 AT = datetime(2024, 1, 1, tzinfo=UTC)
 
@@ -92,6 +92,35 @@ def test_a_truncated_gzip_is_refused(place: Any) -> None:
         place.ingest()
 
 
+def test_a_sqlite_file_lies_below_the_project_wherever_one_stands(
+    place: Any, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    monkeypatch.chdir(elsewhere)
+    spec = place.spec(
+        location=None, database="sqlite:///shop.db", directory=str(place.root), query="SELECT '2024-01-01' AS at"
+    )
+    with pytest.raises(NotFoundError, match=r"no database file at .*shop\.db"):
+        place.ingest(spec)
+    assert not list(elsewhere.iterdir())
+    assert not (place.root / "shop.db").exists()
+
+    (place.root / "shop.db").touch()
+    load = place.ingest(spec)
+
+    assert load is not None
+    assert load.rows_accepted == 1
+
+
+def test_the_driver_that_is_missing_is_named(place: Any) -> None:
+    spec = place.spec(location=None, database="oracle://localhost/x", query="SELECT 1 AS at")
+
+    with pytest.raises(ExtraMissingError, match="oracledb") as raised:
+        place.ingest(spec)
+
+    assert "postgres" not in raised.value.problems[0].mend
+
+
 def test_a_query_on_sqlite_in_chunks(place: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     from inseam.stages.ingest import query
 
@@ -117,6 +146,7 @@ def test_a_query_on_sqlite_in_chunks(place: Any, monkeypatch: pytest.MonkeyPatch
 
 def test_a_query_that_fails_says_why(place: Any) -> None:
     url = f"sqlite:///{place.root}/shop.db"
+    (place.root / "shop.db").touch()
     with pytest.raises(DataError, match="no such table: orders"):
         place.ingest(place.spec(location=None, database=url, query="select * from orders"))
     with pytest.raises(SettingError, match="the environment has no NOWHERE"):

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
 
 from inseam.ir.checks import SourceSpec
-from inseam.kernel.errors import DataError, ExtraMissingError, SettingError
+from inseam.kernel.errors import DataError, ExtraMissingError, NotFoundError, SettingError
 from inseam.stages.ingest.cells import Cells
 from inseam.stages.ingest.values import column_of
+
+if TYPE_CHECKING:
+    from sqlalchemy import URL
 
 FETCH_ROWS = 20_000
 
@@ -30,6 +35,21 @@ def database_url(spec: SourceSpec) -> str:
     return found
 
 
+def _located(spec: SourceSpec, url: URL) -> URL:
+    """The URL with the driver that is installed, and with a SQLite file below the project's directory."""
+    if url.drivername in ("postgresql", "postgres"):
+        return url.set(drivername="postgresql+psycopg")
+    if url.get_backend_name() != "sqlite" or url.database in (None, "", ":memory:") or "uri" in url.query:
+        return url
+    path = Path(spec.directory, url.database or "")
+    if not path.is_file():
+        # SQLite itself would make an empty one.
+        raise NotFoundError(
+            f"source:{spec.name}", f"there is no database file at {path}", mend="mend the source's database"
+        )
+    return url.set(database=str(path))
+
+
 def read_query(spec: SourceSpec) -> Iterator[Cells]:
     """The rows of the source's query; ``lines`` are row numbers from 1. `DataError` carries the database's message."""
     import sqlalchemy as sa
@@ -37,9 +57,7 @@ def read_query(spec: SourceSpec) -> Iterator[Cells]:
 
     subject = f"source:{spec.name}"
     try:
-        url = sa.make_url(database_url(spec))
-        if url.drivername in ("postgresql", "postgres"):
-            url = url.set(drivername="postgresql+psycopg")
+        url = _located(spec, sa.make_url(database_url(spec)))
         engine = sa.create_engine(url, poolclass=sa.NullPool)
         first = 1
         with engine.connect() as connection:
@@ -54,7 +72,14 @@ def read_query(spec: SourceSpec) -> Iterator[Cells]:
             if first == 1:
                 yield Cells({name: pa.nulls(0, pa.string()) for name in names}, pa.array([], pa.int64()), is_text=False)
     except ModuleNotFoundError as error:
-        raise ExtraMissingError.for_library(error.name or "the database's driver", "postgres") from error
+        driver = error.name or "a driver"
+        if driver.startswith("psycopg"):
+            raise ExtraMissingError.for_library(driver, "postgres") from error
+        raise ExtraMissingError(
+            subject,
+            f"the database's driver {driver} is not installed",
+            mend="install it beside inseam, or name another one: mysql+pymysql://...",
+        ) from error
     except NoSuchModuleError as error:
         raise SettingError(subject, f"the database URL is not known: {error}") from error
     except SQLAlchemyError as error:

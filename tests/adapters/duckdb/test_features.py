@@ -171,7 +171,7 @@ def test_threads_share_an_engine(tables: DeltaTables, tmp_path: Path) -> None:
             assert found.equals(expected)
 
 
-@pytest.mark.parametrize("limit", ["1GB", "1KB"])
+@pytest.mark.parametrize("limit", ["1GB", "300KB"])
 def test_a_stream_that_is_dropped_leaves_nothing_behind(tables: DeltaTables, tmp_path: Path, limit: str) -> None:
     reads = crowd(tables, 5_000, 50)
     engine = DuckdbEngine(tables, directory=tmp_path / "spill", memory_limit=limit)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -19,6 +19,7 @@ from inseam.adapters.duckdb.view_plan import ViewPlan
 from inseam.ir.aggregates import AggregateSpec
 from inseam.ir.relation import SEQUENCE
 from inseam.ir.window_expression import BOUNDARY, EVENT, KNOWN, ORDER, PAIR, window_values
+from inseam.ir.windows import WindowedAggregate
 from inseam.kernel.types import DataType, Field, Schema, arrow_type
 
 _CELL_BYTES = 32
@@ -36,7 +37,7 @@ def query_view(
     session.register("keys", keys.table)
     pair_of, pairs = _pairs(keys.codes, boundary)
     view = replace(plan.view, keys=(CODE,), aggregates=tuple(specs))
-    sql = _expression(plan, view)
+    sql = _expression(view, _fields(plan), tuple(plan.conditions.items()))
     pieces: list[pa.Table] = []
     with session.errors(plan.view.name):
         session.connection.execute(f"CREATE OR REPLACE TEMP TABLE events AS {_events(plan, source, keys)}")
@@ -72,16 +73,21 @@ def _events(plan: ViewPlan, source: str, keys: SpineKeys) -> str:
     return f"SELECT *, row_number() OVER (ORDER BY {ties}) AS {ORDER} FROM ({body})"
 
 
-def _expression(plan: ViewPlan, view: Any) -> str:
+def _fields(plan: ViewPlan) -> tuple[Field, ...]:
+    """The columns of the events table."""
+    found = [Field(CODE, DataType.INT64)]
+    found += [Field(name, plan.source.schema.type_of(name) or DataType.STRING) for name in plan.columns]
+    found += [Field(EVENT, DataType.INT64)]
+    found += [Field(KNOWN, DataType.INT64)] * plan.has_known
+    found += [Field(ORDER, DataType.INT64)] * plan.has_order
+    return (*found, *(Field(name, DataType.BOOL) for name in plan.conditions.values()))
+
+
+@lru_cache(maxsize=64)
+def _expression(view: WindowedAggregate, fields: tuple[Field, ...], conditions: tuple[tuple[str, str], ...]) -> str:
+    """SQL of a view over the tables ``pairs`` and ``events``; kept, since every partition asks for the same."""
     import ibis
 
-    schema = plan.source.schema
-    fields = [Field(CODE, DataType.INT64)]
-    fields += [Field(name, schema.type_of(name) or DataType.STRING) for name in plan.columns]
-    fields += [Field(EVENT, DataType.INT64)]
-    fields += [Field(KNOWN, DataType.INT64)] * plan.has_known
-    fields += [Field(ORDER, DataType.INT64)] * plan.has_order
-    fields += [Field(name, DataType.BOOL) for name in plan.conditions.values()]
     pairs = Schema.of(((PAIR, DataType.INT64), (CODE, DataType.INT64), (BOUNDARY, DataType.INT64)))
 
     @ibis.udf.agg.builtin  # type: ignore[untyped-decorator]
@@ -90,9 +96,9 @@ def _expression(plan: ViewPlan, view: Any) -> str:
 
     table = window_values(
         ibis_table(pairs, "pairs"),
-        ibis_table(Schema(tuple(fields)), "events"),
+        ibis_table(Schema(fields), "events"),
         view,
-        plan.conditions,
+        dict(conditions),
         lambda column, inside: fsum(column, where=inside),
     )
     return str(ibis.to_sql(table, dialect="duckdb"))

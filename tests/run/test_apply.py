@@ -77,6 +77,28 @@ def test_data_is_destroyed_only_when_that_is_said(applied: Path) -> None:
         assert workspace.plan().is_empty
 
 
+def test_what_was_made_from_destroyed_data_goes_with_it(applied: Path) -> None:
+    """The new table counts its snapshots from 0 again: nothing of the old one may be taken for its."""
+    definitions = applied / "shop" / "definitions.py"
+    declared = definitions.read_text()
+    with open_workspace(applied) as workspace:
+        before = workspace.build("will_lapse")
+    definitions.write_text('from inseam import Entity\nEntity("customer", key="customer_id")\n')
+    with open_workspace(applied) as workspace:
+        workspace.apply(can_destroy=True)
+        assert not workspace.context.online.tables()
+        assert not Path(before.path).exists()
+
+    definitions.write_text(declared)
+    for path in (applied / "data" / "orders").iterdir():
+        lines = path.read_text().splitlines(keepends=True)
+        path.write_text("".join(lines[: 1 + len(lines) // 2]))
+    with open_workspace(applied) as workspace:
+        workspace.ingest(is_history=True)
+        assert [(work.verb, work.subject) for work in workspace.plan().work] == [("materialize", "spend")]
+        assert workspace.build("will_lapse").digest != before.digest
+
+
 def test_a_plan_that_was_looked_at_is_the_one_that_is_applied(applied: Path) -> None:
     with open_workspace(applied) as workspace:
         seen = workspace.plan().fingerprint

@@ -8,12 +8,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
+from inseam.define.feature_view import FeatureView
 from inseam.define.source import Source, source_of
-from inseam.ir.records import DefinitionRecord, LoadedFileRecord, LoadRecord, MaterializationRecord, SourceSchemaRecord
+from inseam.ir.records import (
+    DefinitionRecord,
+    LoadedFileRecord,
+    LoadRecord,
+    MaterializationRecord,
+    SourceSchemaRecord,
+    TrainingSetRecord,
+)
 from inseam.kernel import clock
 from inseam.kernel.errors import ConflictError, RefusedError
 from inseam.kernel.frozen import fingerprint
+from inseam.kernel.names import Ref
 from inseam.plan.diff import Change, Plan, Work, compare, record_of, removed_sources
 from inseam.plan.meaning import lineage
 from inseam.ports.progress import Progress, silent
@@ -95,7 +105,7 @@ def apply(
             )
         with run(context.ledger, "apply", context.project.name, plan.fingerprint) as opened:
             _record(context, plan)
-            done = tuple(_do(context, work, as_of, progress) for work in plan.work if work.verb != "ingest")
+            done = tuple(_do(context, plan, work, as_of, progress) for work in plan.work if work.verb != "ingest")
             opened.outputs = {"done": [f"{w.verb} {w.subject}" for w in done]}
     return Applied(plan, done, tuple(w for w in plan.work if w.verb == "ingest"))
 
@@ -107,29 +117,52 @@ def _record(context: Context, plan: Plan) -> None:
     context.ledger.put(
         *(record_of(present[c.ref], now) for c in plan.changes if c.ref in present and c.change is not Change.UNCHANGED)
     )
-    keep_until_dropped = {f"source:{w.subject}" for w in plan.work if w.is_destructive}
+    dropped = {f"source:{w.subject}" for w in plan.work if w.is_destructive}
+    # With what was made from them, so that a drop that is killed finds it again.
+    keep_until_dropped = dropped.union(*(c.reaches for c in plan.changes if c.ref in dropped))
     gone = [c.ref for c in plan.of(Change.REMOVED) if c.ref not in keep_until_dropped]
     context.ledger.delete(*(r for ref in gone if (r := context.ledger.get(DefinitionRecord, ref)) is not None))
 
 
-def _do(context: Context, work: Work, as_of: int | None, progress: Progress) -> Work:
+def _do(context: Context, plan: Plan, work: Work, as_of: int | None, progress: Progress) -> Work:
     if work.verb == "materialize":
         materialize_view(context, work.subject, as_of=as_of, progress=progress)
     elif work.verb == "drop":
-        _drop_source(context, work.subject)
+        reached = next((c.reaches for c in plan.changes if c.ref == f"source:{work.subject}"), ())
+        _drop_source(context, work.subject, reached)
     return work
 
 
-def _drop_source(context: Context, name: str) -> None:
-    """The table goes first and the definition last: killed between, the plan still says what is left to drop."""
+def _drop_source(context: Context, name: str, reached: tuple[str, ...]) -> None:
+    """The table goes first and the definition last: killed between, the plan still says what is left to drop.
+
+    What was made from the table (``reached``, and its training sets) goes too: a table of its name would count its
+    snapshots from 0 again, and be taken for the one that is gone.
+    """
     for table in (f"sources/{name}", f"quarantine/{name}"):
         if table in context.tables.list():
             context.tables.drop(table)
+    _forget_online(context, {Ref.parse(ref).name for ref in reached if ref.startswith(f"{FeatureView.KIND}:")})
     ledger = context.ledger
-    definition = ledger.get(DefinitionRecord, f"source:{name}")
+    for record in ledger.select(TrainingSetRecord):
+        if f"sources/{name}" in record.snapshots:
+            Path(record.path).unlink(missing_ok=True)
+            ledger.delete(record)
+    present = {str(item.ref) for item in context.project.declarations}
+    gone = (ledger.get(DefinitionRecord, ref) for ref in (*reached, f"source:{name}") if ref not in present)
     ledger.delete(
         *ledger.select(LoadedFileRecord, source=name),
         *ledger.select(LoadRecord, source=name),
         *ledger.select(SourceSchemaRecord, source=name),
-        *([definition] if definition is not None else []),
+        *(record for record in gone if record is not None),
     )
+
+
+def _forget_online(context: Context, views: set[str]) -> None:
+    """Drop online rows of these views under every definition but the present one, which reads another source."""
+    from inseam.stages.features.materialize import prune
+
+    tables = [table.rpartition("@") for table in context.online.tables()]
+    others = {(view, fingerprint) for view, _, fingerprint in tables if view not in views}
+    declared = {(view.name, lineage(view)) for view in context.project.all(FeatureView)}
+    prune(context.online, context.ledger, others | declared)

@@ -32,8 +32,11 @@ fix: setup  ## format and mend what can be mended
 bench: setup  ## every benchmark, beside the raw engines (see bench/README.md)
 	@$(BIN)/python -m bench --quick
 
+reference: setup  ## write docs/reference anew from the code
+	@$(BIN)/python tools/reference
+
 lock: setup  ## resolve requirements.lock anew
 	@$(BIN)/uv pip compile pyproject.toml --extra ml --extra tracking --extra serve --extra postgres --group dev \
 		--universal --no-annotate --no-header --no-emit-index-url --upgrade -q -o requirements.lock
 
-.PHONY: help setup demo test test-fast check fix bench lock
+.PHONY: help setup demo test test-fast check fix bench reference lock

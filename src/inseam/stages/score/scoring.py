@@ -53,8 +53,9 @@ def score(
     """Ask a model for each row of the spine, in the spine's order, and write the answers at once or not at all.
 
     ``views``: those of the bundle, as they were trained. ``out``: a path (a Parquet file, replaced) or the name of a
-    table: one commit is appended, at most once for the same model, spine and snapshots, however often it is asked. Columns: see `output_schema`. Every table is read at one version. The outputs have
-    the bits of served predictions where the predictor is row by row (`Predictor.is_row_independent`).
+    table: one commit is appended, at most once for the same model, spine and snapshots, however often it is asked.
+    Columns: see `output_schema`. Every table is read at one version. The outputs have the bits of served predictions
+    where the predictor is row by row (`Predictor.is_row_independent`).
     """
     is_stream = isinstance(spine, pa.RecordBatchReader)
     snapshots = versions(tables, relations_of(None if is_stream else spine, views))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from inseam.adapters.duckdb.expression import check_condition
 from inseam.adapters.duckdb.relation import Compiled, compiled, read
-from inseam.adapters.duckdb.session import Limits, Session, quote
+from inseam.adapters.duckdb.session import Limits, Session, cores, quote, sweep_scratch
 from inseam.ir.relation import SEQUENCE, Relation
 from inseam.ir.spine import Spine
 from inseam.ir.windows import WindowedAggregate
@@ -36,7 +35,8 @@ class DuckdbEngine:
         self, tables: Tables, *, directory: Path, memory_limit: str = "2GB", threads: int | None = None
     ) -> None:
         self._tables = tables
-        self._limits = Limits(Path(directory), _bytes(memory_limit), threads or len(os.sched_getaffinity(0)))
+        self._limits = Limits(Path(directory), _bytes(memory_limit), threads or cores())
+        sweep_scratch(self._limits.directory)
         self._path = "auto"
 
     def schema(self, relation: Relation, *, before: Schema | None = None) -> Schema:

@@ -49,6 +49,30 @@ class Limits:
     threads: int
 
 
+def cores() -> int:
+    """How many processors this process may use; not every system tells which."""
+    may_use = getattr(os, "sched_getaffinity", None)
+    return max(1, len(may_use(0)) if may_use is not None else os.cpu_count() or 1)
+
+
+def sweep_scratch(directory: Path) -> None:
+    """Remove the scratch folders of processes that were killed. They are of this machine, as their numbers are."""
+    for folder in directory.glob("duckdb-*-*"):
+        number = folder.name.split("-")[1]
+        if number.isdigit() and not _is_alive(int(number)):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
 class Intake:
     """A stream on its way into DuckDB, which turns what a producer raises into text: the error itself is kept."""
 

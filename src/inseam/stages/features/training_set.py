@@ -177,11 +177,14 @@ def _write_rows(build_: _Build, spine: SpineRows, split: Split) -> tuple[str, di
 def _statistics(build_: _Build) -> dict[str, Any]:
     """Of features and label, for each part: the baseline against which drift is judged."""
     names = list(dict.fromkeys([*(field.name for field in build_.spec.features), LABEL]))
-    whole = ds.dataset(build_.path, format="parquet")
+    # One row group at a time: by default Arrow reads far ahead, whatever the engine's limit.
+    lean = ds.ParquetFileFormat(default_fragment_scan_options=ds.ParquetFragmentScanOptions(pre_buffer=False))
+    whole = ds.dataset(build_.path, format=lean)
     found: dict[str, Any] = {}
     for part in ("train", "test"):
         build_.progress("statistics", len(found), 2)
-        rows = whole.scanner(columns=names, filter=ds.field(PART) == part).to_reader()
+        scanner = whole.scanner(columns=names, filter=ds.field(PART) == part, batch_readahead=1, fragment_readahead=1)
+        rows = scanner.to_reader()
         found[part] = _finite(build_.engine.describe(rows))
     return found
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -23,14 +25,18 @@ _TAIL = 1_500
 
 
 class Server:
-    """``inseam serve`` of a project on a free port of this machine. What it says goes to ``log``."""
+    """``inseam serve`` of a project on a free port of this machine. What it says goes to ``log``.
+
+    It ends with this process, even where this one is killed and can stop nothing.
+    """
 
     def __init__(self, project: Path, log: Path) -> None:
         port = _free_port()
         self.url = f"http://127.0.0.1:{port}"
         self._log = log
         log.parent.mkdir(parents=True, exist_ok=True)
-        command = [sys.executable, "-m", "inseam", "serve", "--project", str(project), "--port", str(port)]
+        serve = ["serve", "--project", str(project), "--port", str(port)]
+        command = [sys.executable, "-m", __name__, str(os.getpid()), *serve]
         with log.open("wb") as out:
             self.process = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT, env=os.environ)
 
@@ -86,3 +92,21 @@ def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def _main() -> None:
+    """``python -m inseam.surface.demo.server PARENT serve ...``: what `Server` runs, as long as PARENT lives."""
+    from inseam.surface.cli.main import app
+
+    threading.Thread(target=_follow, args=(int(sys.argv.pop(1)),), name="parent", daemon=True).start()
+    app()
+
+
+def _follow(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(0.5)
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+if __name__ == "__main__":
+    _main()

@@ -141,7 +141,7 @@ def receipt(replayed: Replay) -> dict[str, Any]:
         "model": f"{made.model.model}@{made.model.version}",
         "model_digest": made.prediction.model_digest,
         "training_set_digest": made.model.training_set_digest,
-        "commit": made.model.provenance.get("git_commit"),
+        "commit": made.model.provenance["commit"],
         "features": made.prediction.features | made.prediction.derived,
         "views": {
             name: {

@@ -5,7 +5,11 @@ from __future__ import annotations
 import random
 import re
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from importlib.abc import MetaPathFinder
+from importlib.machinery import ModuleSpec
+from importlib.util import find_spec
 from typing import Any
 
 from inseam.kernel.errors import DefinitionError, ExtraMissingError, InseamError, UnsafeArtifactError
@@ -32,7 +36,8 @@ def fit(subject: str, function: TrainingFunction, data: TrainingData, params: Ma
         seeded = dict(params) if name is None else {name: data.seed} | dict(params)
         seed_everything(data.seed)
         try:
-            model = function(data, seeded)
+            with _torch_seeded_on_import(data.seed):
+                model = function(data, seeded)
         except InseamError:
             raise
         except Exception as error:
@@ -55,6 +60,39 @@ def seed_everything(seed: int) -> None:
     torch = sys.modules.get("torch")
     if torch is not None:
         torch.manual_seed(seed)
+
+
+@contextmanager
+def _torch_seeded_on_import(seed: int) -> Iterator[None]:
+    """Seed torch as soon as it is loaded within: a function that imports it first would draw from a random state.
+
+    It is not loaded ahead for models that never ask for it: that takes seconds, and two OpenMP runtimes may clash.
+    """
+
+    class Finder(MetaPathFinder):
+        def find_spec(self, name: str, path: Any, target: Any = None) -> ModuleSpec | None:
+            if name != "torch":
+                return None
+            sys.meta_path.remove(self)
+            spec = find_spec(name)
+            if spec is not None and spec.loader is not None:
+                execute = spec.loader.exec_module
+
+                def execute_and_seed(module: Any) -> None:
+                    execute(module)
+                    module.manual_seed(seed)
+
+                spec.loader.exec_module = execute_and_seed  # type: ignore[method-assign]
+            return spec
+
+    finder = Finder()
+    if "torch" not in sys.modules:
+        sys.meta_path.insert(0, finder)
+    try:
+        yield
+    finally:
+        if finder in sys.meta_path:
+            sys.meta_path.remove(finder)
 
 
 def format_for(subject: str, model: Any) -> ModelFormat:

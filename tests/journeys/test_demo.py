@@ -74,10 +74,17 @@ def test_what_was_served_replays_and_is_what_the_batch_says(facts: dict[str, Any
     assert "feature_view:spend" in facts["lineage"]
 
 
+def _heed_interrupts() -> None:
+    """Whoever started these tests in the background may have had interrupts ignored, which children inherit."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.mark.slow
 def test_a_second_run_does_nothing_twice_and_leaves_the_server_running(facts: dict[str, Any], home: Path) -> None:
     command = [*COMMAND, str(home), "--scale", str(SCALE), "--json", "--serve"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True) as running:
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, text=True, start_new_session=True, preexec_fn=_heed_interrupts
+    ) as running:
         assert running.stdout is not None
         try:
             again = json.loads("".join(iter(running.stdout.readline, "}\n")) + "}")

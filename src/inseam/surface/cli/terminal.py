@@ -73,11 +73,13 @@ def print_problems(problems: Iterable[Problem]) -> None:
     console = err()
     for problem in problems:
         console.print(
-            Text.assemble((problem.subject, "bold red"), f": {problem.found}  ", (f"[{problem.code}]", "dim"))
+            Text.assemble((problem.subject, "bold red"), f": {problem.found}  ", (f"[{problem.code}]", "dim")),
+            soft_wrap=True,
         )
         for what, told in (("at", problem.place), ("expected", problem.expected), ("mend", problem.mend)):
             if told:
-                console.print(Text.assemble((f"  {what:<9} ", "dim"), str(told)))
+                # Unwrapped: a place is there to be clicked on, a mend to be copied.
+                console.print(Text.assemble((f"  {what:<9} ", "dim"), str(told)), soft_wrap=True)
 
 
 @contextmanager

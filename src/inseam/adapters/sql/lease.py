@@ -86,7 +86,9 @@ def _take(connection: Connection, name: str, token: str) -> Row[Any] | None:
         # Two may get here at once on PostgreSQL: the second finds the name taken and is told by whom.
         if insert_if_free(connection, LEASE, row):
             return None
-        return connection.execute(sa.select(LEASE).where(LEASE.c.name == name)).one_or_none()
+        other = connection.execute(sa.select(LEASE).where(LEASE.c.name == name)).one_or_none()
+        # It may be given back between the two: nobody holds it then, and least of all we do.
+        return other if other is not None else _take(connection, name, token)
     if not _is_gone(holder, moment):
         return holder
     connection.execute(sa.update(LEASE).where(LEASE.c.name == name).values(row))

@@ -25,7 +25,7 @@ FILE = Schema.of([("customer_id", "int64"), ("asked_at", "timestamp"), ("basket"
 def lowered(project: Project, name: str) -> tuple[TrainingSetSpec, Schemas]:
     schemas = find_schemas(project, {}, lambda relation, before: before)
     item = project.get(TrainingSet, name)
-    return lower.training_set_spec(item, schemas, Path("/root"), lambda path: (FILE, "digest")), schemas
+    return lower.training_set_spec(item, schemas, Path("/project"), lambda path: (FILE, "digest")), schemas
 
 
 def test_a_view_keeps_order_types_windows_and_ttl(shop):
@@ -84,7 +84,7 @@ TABLE = (
 def test_a_training_set_on_a_file_of_the_user(shop):
     project = shop(TABLE, ('Label(column="amount")', 'Label(column="bought")'), ('"rmse"', '"accuracy"'))
     spec, schemas = lowered(project, "amounts")
-    assert spec.spine == TableSpine("/root/asked.csv", "digest", ("customer_id",), "asked_at", FILE)
+    assert spec.spine == TableSpine("/project/asked.csv", "digest", ("customer_id",), "asked_at", FILE)
     assert spec.label.type is DataType.STRING
     assert lower.model_spec(project.get(Model, "amount"), spec, schemas).task is Task.MULTICLASS
 
@@ -164,8 +164,8 @@ def test_a_transform_rides_along(shop):
 
 
 def test_a_source_is_read_below_the_project(shop):
-    spec = lower.source_spec(shop().get(Source, "orders"), Path("/root"))
-    assert spec.location == "/root/data/orders.csv"
+    spec = lower.source_spec(shop().get(Source, "orders"), Path("/project"))
+    assert spec.location == "/project/data/orders.csv"
     assert [check.name for check in spec.checks] == ["amount >= 0", "not_null(customer_id)"]
     assert spec.schema is not None
     assert spec.schema.type_of("amount") is DataType.FLOAT64

@@ -276,6 +276,13 @@ def test_deviation_of_cells_that_hardly_differ() -> None:
     assert found == [pytest.approx(statistics.stdev(cells[b - 30 : b]), rel=1e-9) for b in (2000, 3000)]
 
 
+@pytest.mark.parametrize("finite", [[], [1.0]])
+def test_deviation_of_a_window_that_holds_hardly_a_finite_cell(finite: list[float]) -> None:
+    rows = [event(5, 0.0), event(6, 1.0)] + [event(1, cell) for cell in (math.nan, math.inf, *finite)]
+    found = ask_one(rows, [2, 10], Ask("std", "x"), every=0)
+    assert [repr(value) for value in found] == ["nan", "nan"]
+
+
 @pytest.mark.parametrize("every", [0, 10])
 def test_windows_share_one_pass_whatever_the_threads(every: int) -> None:
     """Enough rows that the work is divided: the answers are the same bytes as from one thread."""

@@ -47,7 +47,9 @@ def _exact_sum(cells: Array, scale: float, parts: Array) -> float:
 
 @kernel
 def _exact_deviation(cells: Array, greatest: float, parts: Array) -> float:
-    """Sample standard deviation by two passes, the second correcting the mean."""
+    """Sample standard deviation by two passes, the second correcting the mean; 0 for less than 2 cells."""
+    if cells.size < 2:  # all others of the window are NaN or infinite
+        return 0.0
     scale = 2.0**-600 if greatest > 1e100 else (2.0**600 if greatest < 1e-100 else 1.0)  # keeps squares in range
     mean = _exact_sum(cells, scale, parts) / cells.size
     total = squares = 0.0
@@ -55,7 +57,7 @@ def _exact_deviation(cells: Array, greatest: float, parts: Array) -> float:
         d = cell * scale - mean
         total += d
         squares += d * d
-    return math.sqrt(max(squares - total * total / cells.size, 0.0) / max(cells.size - 1, 1)) / scale
+    return math.sqrt(max(squares - total * total / cells.size, 0.0) / (cells.size - 1)) / scale
 
 
 @kernel

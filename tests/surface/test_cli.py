@@ -96,6 +96,25 @@ def test_ingest_apply_and_fetch(root: Path) -> None:
     assert unknown["views"]["spend"]["is_missing"] is True
 
 
+def test_a_source_that_fails_keeps_no_other_from_being_loaded(root: Path) -> None:
+    first, last = (f'{name} = Source("{name}", "{name}.csv", timestamp="at")\n' for name in ("absent", "broken"))
+    (root / "shop.py").write_text(GOOD.replace("orders = ", f"{first}orders = ") + last)
+    (root / "broken.csv").write_text("when,n\n2024-01-01,1\n")
+
+    told = inseam(root, "ingest", "--history")
+
+    assert told.returncode == 4
+    assert "source:absent: there is no file" in told.stderr
+    assert "source:broken: there is no column 'at'" in told.stderr
+    assert "orders" in told.stdout
+    sources = json.loads(inseam(root, "status", "--json").stdout)["sources"]
+    assert {source["name"]: source["rows"] for source in sources} == {"absent": 0, "orders": 1, "broken": 0}
+
+    told = inseam(root, "ingest", "orders", "order")
+    assert (told.returncode, told.stdout) == (4, "")
+    assert "did you mean 'orders'?" in told.stderr
+
+
 def test_a_read_of_what_was_never_written_is_refused(root: Path) -> None:
     inseam(root, "ingest", "--history")
 

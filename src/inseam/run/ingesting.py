@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from inseam.define.source import Source
 from inseam.ir.records import LoadRecord
+from inseam.kernel.errors import InseamError
 from inseam.ports.progress import Progress, silent
 from inseam.run.context import Context
 from inseam.run.runs import run
@@ -41,5 +44,28 @@ def ingest(
     return record
 
 
-def source_names(context: Context) -> tuple[str, ...]:
-    return tuple(source.name for source in context.project.all(Source))
+def ingest_all(
+    context: Context,
+    names: Sequence[str],
+    loads: dict[str, LoadRecord | None],
+    *,
+    is_history: bool = False,
+    watermark: int | None = None,
+    progress: Progress = silent,
+) -> None:
+    """Load what is new of these sources (none: of all) into ``loads``. One that fails keeps no other from being loaded.
+
+    The problems of all that failed are raised together at the end, as an error of the kind of the first. A name that no
+    source bears is refused before anything is loaded.
+    """
+    names = names or [source.name for source in context.project.all(Source)]
+    for name in names:
+        context.project.get(Source, name)
+    failures: list[InseamError] = []
+    for name in names:
+        try:
+            loads[name] = ingest(context, name, is_history=is_history, watermark=watermark, progress=progress)
+        except InseamError as error:
+            failures.append(error)
+    if failures:
+        raise type(failures[0]).of(problem for error in failures for problem in error.problems) from failures[0]

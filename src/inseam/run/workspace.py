@@ -99,15 +99,18 @@ class Workspace:
         is_history: bool = False,
         watermark: int | None = None,
         progress: Progress = silent,
+        loads: dict[str, LoadRecord | None] | None = None,
     ) -> dict[str, LoadRecord | None]:
-        """Load what is new of these sources (default: of all). None for a source with nothing new."""
-        from inseam.run.ingesting import ingest, source_names
+        """Load what is new of these sources (default: of all). None for a source with nothing new.
 
-        names = sources or source_names(self.context)
-        return {
-            name: ingest(self.context, name, is_history=is_history, watermark=watermark, progress=progress)
-            for name in names
-        }
+        A source that fails keeps no other from being loaded: failures are raised together at the end, when ``loads``, a
+        mapping to fill, holds what was loaded.
+        """
+        from inseam.run.ingesting import ingest_all
+
+        loads = {} if loads is None else loads
+        ingest_all(self.context, sources, loads, is_history=is_history, watermark=watermark, progress=progress)
+        return loads
 
     def build(self, training_set: str, *, progress: Progress = silent) -> TrainingSetRecord:
         """Write a training set once under its fingerprint."""

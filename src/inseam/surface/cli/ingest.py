@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated
 
 import typer
+
+from inseam.ir.records import LoadRecord
 
 from inseam.surface.cli import options, terminal
 from inseam.surface.cli.session import workspace
@@ -25,11 +28,19 @@ def ingest(
     Example: inseam ingest orders --history
     """
     watermark = options.instant(complete_until, "--complete-until")
-    with workspace(project, environment) as opened, terminal.bars(is_silent=json) as progress:
-        loads = opened.ingest(*(sources or ()), is_history=history, watermark=watermark, progress=progress)
+    loads: dict[str, LoadRecord | None] = {}
+    try:
+        with workspace(project, environment) as opened, terminal.bars(is_silent=json) as progress:
+            opened.ingest(*(sources or ()), is_history=history, watermark=watermark, progress=progress, loads=loads)
+    finally:
+        # Also when a source failed: the others were loaded.
+        if loads and not json:
+            _show(loads)
     if json:
         terminal.print_json(loads)
-        return
+
+
+def _show(loads: Mapping[str, LoadRecord | None]) -> None:
     rows = [
         (name, 0, 0, 0, "nothing new")
         if load is None

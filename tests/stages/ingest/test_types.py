@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime
+from decimal import Decimal
 from typing import Any
 
 import pyarrow as pa
@@ -10,6 +11,7 @@ import pytest
 
 from inseam.kernel.types import DataType
 from inseam.stages.ingest.cells import Cells
+from inseam.stages.ingest.finding import Findings
 from inseam.stages.ingest.instants import InstantRule
 from inseam.stages.ingest.types import infer, read_as
 
@@ -168,7 +170,7 @@ def inferred(**columns: list[str | None]) -> dict[str, str]:
         arrays = {name: pa.array(values[part], pa.string()) for name, values in columns.items()}
         lines = pa.array(range(len(next(iter(arrays.values())))), pa.int64())
         blocks.append(Cells(arrays, lines, is_text=True))
-    return {field.name: field.type.value for field in infer(blocks, "at", ISO)}
+    return {field.name: field.type.value for field in infer(blocks, "at", ISO, Findings())}
 
 
 def test_the_narrowest_type_that_holds_every_cell() -> None:
@@ -206,3 +208,55 @@ def test_the_narrowest_type_that_holds_every_cell() -> None:
         "n": "float64",
         "o": "string",
     }
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [
+        ["9223372036854775808", "1"],
+        ["1", "-9223372036854775809"],
+        ["12,345,678,901,234,567,890", "1"],
+        ["9007199254740993", "1.5"],
+        ["1.5", "9007199254740993"],
+    ],
+)
+def test_integers_keep_every_digit(cells: list[str]) -> None:
+    assert inferred(n=cells) == {"n": "string"}
+
+
+def test_long_integers_that_a_number_holds_are_numbers() -> None:
+    assert inferred(n=["9223372036854775807", "-9007199254740993"]) == {"n": "int64"}
+    assert inferred(n=["9007199254740992.5", "1e20"]) == {"n": "float64"}
+
+
+@pytest.mark.parametrize(
+    ("column", "type_"),
+    [
+        (pa.array([2**63], pa.uint64()), "string"),
+        (pa.array([2**63 - 1], pa.uint64()), "int64"),
+        (pa.array([Decimal(10**30)], pa.decimal128(38, 0)), "string"),
+        (pa.array([Decimal(7)], pa.decimal128(38, 0)), "int64"),
+        (pa.array([Decimal("7.25")], pa.decimal128(38, 2)), "float64"),
+    ],
+)
+def test_typed_columns_of_whole_numbers_keep_every_digit(column: pa.Array, type_: str) -> None:
+    cells = Cells({"n": column}, pa.array([1]), is_text=False)
+
+    (field,) = infer([cells], "at", ISO, Findings())
+
+    assert field.type.value == type_
+    values, faults = read_as(column, field.type, ISO)
+    assert not faults
+    assert str(values[0].as_py()).rstrip("0") == str(column[0].as_py()).rstrip("0")
+
+
+def test_typed_integers_beside_floats_keep_every_digit() -> None:
+    blocks = [
+        Cells({"n": column}, pa.array([1]), is_text=False) for column in (pa.array([2**53 + 1]), pa.array([1.5]))
+    ]
+    findings = Findings()
+
+    (field,) = infer(blocks, "at", ISO, findings)
+
+    assert field.type.value == "string"
+    assert "n: it has integers of more digits" in findings.found["columns.digits"]["examples"][0]

@@ -132,7 +132,7 @@ class _Load:
         schema = spec.schema or held
         if schema is None:
             what = f"infer {spec.name}"
-            schema = infer(all_blocks(spec, inputs, self._progress, what), spec.timestamp, rule_of(spec))
+            schema = infer(all_blocks(spec, inputs, self._progress, what), spec.timestamp, rule_of(spec), self._findings)
             if not schema.fields:
                 raise DataError(
                     f"source:{spec.name}",

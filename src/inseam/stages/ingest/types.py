@@ -11,10 +11,14 @@ import pyarrow.types as at
 from inseam.kernel.types import DataType, Schema, data_type
 from inseam.stages.ingest.cast import Faults, numbers, plain
 from inseam.stages.ingest.cells import Cells
+from inseam.stages.ingest.finding import Findings
 from inseam.stages.ingest.instants import InstantRule, dates, timestamps
 
 _LEADING_ZERO = r"^[+-]?0[0-9]"
 _BOOL = r"(?i)^(true|false)$"
+_LONG_INTEGER = r"^\s*[+-]?([0-9],?){16,}\s*$"
+_EXACT = 1 << 53
+"""Up to here float64 holds every integer."""
 _ORDER = (DataType.BOOL, DataType.INT64, DataType.FLOAT64, DataType.DATE, DataType.TIMESTAMP)
 _WIDER = {
     frozenset((DataType.INT64, DataType.FLOAT64)): DataType.FLOAT64,
@@ -38,7 +42,7 @@ class Inference:
     """Finds the narrowest type that holds every cell of each column.
 
     Digits with a leading zero are a name, not a number, and stay a string; a decimal point makes a float; only ``true``
-    and ``false`` make a bool.
+    and ``false`` make a bool. Integers of which neither int64 nor float64 would hold every digit stay strings.
     A column without a cell is a string.
     """
 
@@ -46,6 +50,10 @@ class Inference:
         self._rule = rule
         self._timestamp = timestamp
         self._types: dict[str, DataType | None] = {}
+        self._long: set[str] = set()
+        """Columns with an integer that float64 may not hold."""
+        self.kept: list[str] = []
+        """Columns that are strings for the sake of their integers' digits."""
         self._rows = 0
 
     def see(self, cells: Cells) -> None:
@@ -53,7 +61,7 @@ class Inference:
         for name, column in cells.columns.items():
             held = self._types.setdefault(name, DataType.TIMESTAMP if name == self._timestamp else None)
             if name != self._timestamp and held is not DataType.STRING:
-                self._types[name] = self._widened(held, plain(column), is_text=cells.is_text)
+                self._types[name] = self._widened(name, held, plain(column), is_text=cells.is_text)
 
     def schema(self) -> Schema:
         """Without columns when there was no row: nothing is known then."""
@@ -61,11 +69,20 @@ class Inference:
             return Schema(())
         return Schema.of((name, type_ or DataType.STRING) for name, type_ in self._types.items())
 
-    def _widened(self, held: DataType | None, column: pa.Array, *, is_text: bool) -> DataType | None:
+    def _widened(self, name: str, held: DataType | None, column: pa.Array, *, is_text: bool) -> DataType | None:
         if column.null_count == len(column):
             return held
+        if _has_long_integer(column, is_text=is_text):
+            self._long.add(name)
+        joined = self._joined(held, column, is_text=is_text)
+        if joined is not DataType.FLOAT64 or name not in self._long:
+            return joined
+        self.kept.append(name)
+        return DataType.STRING
+
+    def _joined(self, held: DataType | None, column: pa.Array, *, is_text: bool) -> DataType:
         if not (is_text and at.is_string(column.type)):
-            return _join(held, data_type(column.type))
+            return _join(held, _type_of(column))
         if held is not None and self._holds(held, column):
             return held
         # A narrower type than the one held may fit this block: both together decide.
@@ -90,15 +107,39 @@ class Inference:
         return not read_as(column, type_, self._rule)[1]
 
 
+def _has_long_integer(column: pa.Array, *, is_text: bool) -> bool:
+    if at.is_integer(column.type):
+        bounds = pc.min_max(column).as_py()
+        return bounds["min"] < -_EXACT or bounds["max"] > _EXACT
+    if not is_text or not at.is_string(column.type) or pc.max(pc.binary_length(column)).as_py() < 16:
+        return False
+    return bool(pc.any(pc.match_substring_regex(column, _LONG_INTEGER)).as_py())
+
+
+def _type_of(column: pa.Array) -> DataType:
+    """The type of a column that has one; whole numbers beyond int64 are strings."""
+    is_whole = at.is_uint64(column.type) or (at.is_decimal(column.type) and column.type.scale <= 0)
+    if not is_whole:
+        return data_type(column.type)
+    try:
+        pc.cast(column, pa.int64())
+    except pa.ArrowInvalid:
+        return DataType.STRING
+    return DataType.INT64
+
+
 def _join(held: DataType | None, found: DataType) -> DataType:
     if held is None or held is found:
         return found
     return _WIDER.get(frozenset((held, found)), DataType.STRING)
 
 
-def infer(blocks: Iterable[Cells], timestamp: str, rule: InstantRule) -> Schema:
+def infer(blocks: Iterable[Cells], timestamp: str, rule: InstantRule, findings: Findings) -> Schema:
     """The schema of all blocks, columns in the order in which they were first seen."""
     inference = Inference(timestamp, rule)
     for block in blocks:
         inference.see(block)
+    for name in inference.kept:
+        told = f"{name}: it has integers of more digits than numbers hold, and is read as string"
+        findings.add("columns.digits", "schema", "warn", 1, [told])
     return inference.schema()

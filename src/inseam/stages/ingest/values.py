@@ -25,6 +25,8 @@ _KINDS: dict[type, pa.DataType] = {
 def column_of(values: Sequence[Any]) -> pa.Array:
     """Values of one kind in its Arrow type; of several kinds, or of one without a type of ours, as strings."""
     kinds = {type(value) for value in values if value is not None}
+    if kinds == {Decimal} and all(value is None or _is_whole(value) for value in values):
+        values, kinds = [None if value is None else int(value) for value in values], {int}
     if kinds == {int, float} or kinds == {Decimal, float} or kinds == {int, Decimal}:
         kinds = {float}
     if len(kinds) == 1:
@@ -40,6 +42,11 @@ def column_of(values: Sequence[Any]) -> pa.Array:
             except (OverflowError, pa.ArrowInvalid):
                 pass
     return pa.array([as_text(value) for value in values], pa.string())
+
+
+def _is_whole(value: Decimal) -> bool:
+    """Whether a decimal is written without a fraction: an integer that may have more digits than a float."""
+    return value.is_finite() and int(value.as_tuple().exponent) >= 0
 
 
 def as_text(value: Any) -> str | None:

@@ -6,7 +6,6 @@ from typing import Annotated
 import typer
 
 from inseam.ir.records import LoadRecord
-
 from inseam.surface.cli import options, terminal
 from inseam.surface.cli.session import workspace
 

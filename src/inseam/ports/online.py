@@ -9,8 +9,12 @@ from typing import Protocol
 class OnlineStore(Protocol):
     """Keys and rows are bytes made by `inseam.ir.online_row`; ``table`` is a view under one fingerprint."""
 
-    def write(self, table: str, rows: Sequence[tuple[bytes, bytes]], mark: bytes | None = None) -> None:
-        """Put rows in one durable transaction, together with the table's mark when one is given."""
+    def write(self, table: str, rows: Sequence[tuple[bytes, bytes | None]], mark: bytes | None = None) -> None:
+        """Put rows in one durable transaction, together with the table's mark when one is given.
+
+        None in place of a row takes out what is there; a key stands at most once. All of it or nothing happens,
+        whatever is killed.
+        """
 
     def read(self, tables: Sequence[str], keys: Sequence[Sequence[bytes]]) -> list[list[bytes | None]]:
         """For each table the rows of its keys, in their order, from one consistent state; None where there is none."""

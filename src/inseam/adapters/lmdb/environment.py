@@ -13,8 +13,9 @@ import lmdb
 from inseam.kernel.errors import RefusedError, SettingError
 
 T = TypeVar("T")
-Work = Callable[[Any, list[Any]], T]
-"""From a transaction and the handles of tables; a handle is None where a read found no such table."""
+Work = Callable[..., T]
+"""From a transaction, the handles of tables, and what else it is given; a handle is None where a read found no such
+table."""
 
 _MAX_TABLES = 512
 _MAX_READERS = 1024
@@ -40,13 +41,13 @@ class Environment:
         self._open: Any = None
         self._handles: dict[str, Any] = {}
 
-    def view(self, tables: Sequence[str], work: Work[T]) -> T | None:
+    def view(self, tables: Sequence[str], work: Work[T], *given: Any) -> T | None:
         """``work`` in one read transaction; None, and no work, while nothing was ever written here."""
         with self.lock:
             try:
-                return self._view(tables, work)
+                return self._view(tables, work, given)
             except lmdb.Error:
-                return self._retry(lambda: self._view(tables, work))
+                return self._retry(lambda: self._view(tables, work, given))
 
     def change(self, tables: Sequence[str], work: Work[T]) -> T:
         """``work`` in one durable write transaction, which makes tables that are missing; a full map is doubled."""
@@ -63,6 +64,10 @@ class Environment:
                 self.map_size_bytes = 2 * self._open.info()["map_size"]
                 fault: lmdb.Error = error
             except (lmdb.MapResizedError, lmdb.BadDbiError) as error:  # another process grew it, destroyed a table
+                fault = error
+            except lmdb.ReadersFullError as error:
+                if not self._open.reader_check():
+                    raise self._fault("used", error) from error
                 fault = error
             except lmdb.Error as error:
                 raise self._fault("used", error) from error
@@ -81,7 +86,7 @@ class Environment:
         self._open = None
         self._handles = {}
 
-    def _view(self, tables: Sequence[str], work: Work[T]) -> T | None:
+    def _view(self, tables: Sequence[str], work: Work[T], given: tuple[Any, ...]) -> T | None:
         opened = self._open or self._reopen()
         if opened is None:
             return None
@@ -91,7 +96,7 @@ class Environment:
         except KeyError:
             handles = [self._find(opened, table) for table in tables]
         with opened.begin() as transaction:
-            return work(transaction, handles)
+            return work(transaction, handles, *given)
 
     def _find(self, opened: Any, table: str) -> Any:
         """A table's handle. LMDB forgets one that was opened in a borrowed read transaction, so it gets its own."""

@@ -25,26 +25,22 @@ class LmdbStore:
         self._environment = acquire(Path(path), map_size_bytes, is_readonly=is_readonly)
         self._is_closed = False
 
-    def write(self, table: str, rows: Sequence[tuple[bytes, bytes]], mark: bytes | None = None) -> None:
+    def write(self, table: str, rows: Sequence[tuple[bytes, bytes | None]], mark: bytes | None = None) -> None:
         self._may_write()
+        kept = [(key, row) for key, row in rows if row is not None]
+        gone = [key for key, row in rows if row is None]
 
         def put(transaction: Any, handles: list[Any]) -> None:
-            transaction.cursor(handles[0]).putmulti(rows)
+            transaction.cursor(handles[0]).putmulti(kept)
+            for key in gone:
+                transaction.delete(key, db=handles[0])
             if mark is not None:
                 transaction.put(table.encode(), mark, db=handles[1])
 
         self._environment.change((table, _MARKS), put)
 
     def read(self, tables: Sequence[str], keys: Sequence[Sequence[bytes]]) -> list[list[bytes | None]]:
-        def get(transaction: Any, handles: list[Any]) -> list[list[bytes | None]]:
-            # One plain get a key: measured as fast as a cursor's getmulti, which drops missing keys from its answer.
-            find = transaction.get
-            return [
-                [None] * len(asked) if handle is None else [find(key, None, handle) for key in asked]
-                for handle, asked in zip(handles, keys, strict=True)
-            ]
-
-        found = self._environment.view(tables, get)
+        found = self._environment.view(tables, _get, keys)
         return [[None] * len(asked) for asked in keys] if found is None else found
 
     def mark(self, table: str) -> bytes | None:
@@ -89,6 +85,15 @@ class LmdbStore:
     def _may_write(self) -> None:
         if self._is_readonly:
             raise RefusedError(str(self._environment.path), "this online store was opened for reading only")
+
+
+def _get(transaction: Any, handles: list[Any], keys: Sequence[Sequence[bytes]]) -> list[list[bytes | None]]:
+    # One plain get a key: measured faster than a cursor's getmulti, which drops missing keys from its answer.
+    find = transaction.get
+    return [
+        [None] * len(asked) if handle is None else [find(key, None, handle) for key in asked]
+        for handle, asked in zip(handles, keys, strict=True)
+    ]
 
 
 def _names(transaction: Any, _: list[Any]) -> list[str]:

@@ -52,6 +52,25 @@ class OnlineContract:
         assert store.read(["a@1"], [[b"k", b"l"]]) == [[b"short", b"2" * 3000]]
         assert store.count("a@1") == 2
 
+    def test_a_row_is_taken_out_together_with_what_is_put(self, opener: Opener, store: OnlineStore) -> None:
+        store.write("a@1", rows(0, 300), b"one")
+        store.write("b@1", rows(0, 3))
+        names = [key for key, _ in rows(0, 300)]
+        gone: list[tuple[bytes, bytes | None]] = [(key, None) for key in names[:100]]
+        store.write("a@1", [*gone, (b"never", None), (names[200], b"new")], b"two")
+        assert store.read(["a@1", "b@1"], [[names[0], names[99], names[100], b"never", names[200]], [names[0]]]) == [
+            [None, None, b"row 100", None, b"new"],
+            [b"row 0"],
+        ]
+        assert (store.count("a@1"), store.count("b@1"), store.mark("a@1")) == (200, 3, b"two")
+        store.write("a@1", [(names[0], b"back")])
+        store.write("b@1", [(key, None) for key in names[:3]])
+        store.close()
+        again = opener()
+        assert again.read(["a@1", "b@1"], [names[:2], names[:3]]) == [[b"back", None], [None] * 3]
+        assert (again.count("a@1"), again.count("b@1"), again.mark("a@1")) == (201, 0, b"two")
+        again.close()
+
     def test_bytes_are_kept_as_they_are(self, store: OnlineStore) -> None:
         every = bytes(range(256))
         store.write("a@1", [(every, every * 20), (b"\x00", b"\x00"), (b"\x00\x00", b"\x00\x00")])

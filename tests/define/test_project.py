@@ -1,6 +1,7 @@
 """Loading a project: all its modules, all its mistakes, at the user's lines."""
 
 import dataclasses
+import inspect
 import json
 import sys
 from pathlib import Path
@@ -13,7 +14,7 @@ from inseam.define.feature_view import FeatureView
 from inseam.define.on_demand import on_demand
 from inseam.define.project import Project, load
 from inseam.define.source import Source
-from inseam.kernel.errors import DefinitionError, NotFoundError, Problem
+from inseam.kernel.errors import NotFoundError, Problem
 
 SOURCE = 'from inseam import *\norders = Source("orders", "o.csv", timestamp="at")\n'
 VIEW = (
@@ -41,9 +42,7 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
 
 
 def failure(package, **modules: str) -> Problem:
-    with pytest.raises(DefinitionError) as caught:
-        package(**modules)
-    return caught.value.problems[0]
+    return package(**modules).mistakes[0]
 
 
 def test_all_modules_are_loaded_and_declarations_come_upstream_first(package):
@@ -121,22 +120,89 @@ def test_what_cannot_be_loaded_says_where_and_how_to_mend_it(package, text: str,
 
 
 def test_a_module_that_fails_does_not_hide_the_others_mistakes(package):
-    with pytest.raises(DefinitionError) as caught:
-        package(
-            a="1 / 0\n",
-            b="from .a import nothing\n",
-            c="import inseam\ninseam.Entity('Bad Name', key='id')\n",
-            d="nowhere\n",
-        )
-    found = [problem.found for problem in caught.value.problems]
+    project = package(
+        a="1 / 0\n",
+        b="from .a import nothing\n",
+        c="import inseam\ninseam.Entity('Bad Name', key='id')\n",
+        d="nowhere\n",
+    )
+    found = [problem.found for problem in project.mistakes]
     assert len([text for text in found if "ZeroDivisionError" in text]) == 1
-    assert any("'Bad Name'" in text for text in found)
+    assert any("nothing" in text for text in found)
     assert any("nowhere" in text for text in found)
+    assert [item.name for item in project.declarations] == ["Bad Name"]
+
+
+def test_a_statement_that_fails_hides_no_other_and_what_follows_from_it_is_not_told(package):
+    view = "spend = FeatureView('spend', ordrs, customer, every='1d', features={})\n"
+    project = package(
+        sources="orders = Source(, timestamp='at')\n",
+        views=SOURCE + "customer = Entity('customer', key='id')\n" + view + "spend['n']\n1 / 0\n" + VIEW,
+        others="from inseam import Entity, Sorce, Source\nfrom .sources import orders as bought\n"
+        "from .views import spend, customer\nfrom . import views\nviews.spent\nspend['n']\n"
+        "other = Source('other', 'x.csv', timestamp=bought)\nEntity('store', key='id')\n",
+    )
+    assert sorted((p.place.file.rpartition("/")[2], p.place.line) for p in project.mistakes if p.place) == [
+        ("others.py", 1),
+        ("others.py", 5),
+        ("sources.py", 1),
+        ("views.py", 4),
+        ("views.py", 6),
+    ]
+    assert {item.name for item in project.declarations} == {"orders", "customer", "store", "spend"}
+
+
+@pytest.mark.parametrize(
+    ("text", "subject", "found", "mend"),
+    [
+        (VIEW.replace("every", "evry"), "feature_view:spend", "FeatureView has no parameter 'evry'", "'every'"),
+        (VIEW.replace("count()", "count(ovr='1d')"), "feature_view:spend", "count has no parameter 'ovr'", "'over'"),
+        ("Source('a', 'b.csv', timstamp='at')", "source:a", "'timstamp'", "'timestamp'"),
+        ("Entity(nme='store', key='id')", "entity:", "'nme'", "'name'"),
+        ("snapshots(customer, evry='1d')", "snapshots", "'evry'", "'every'"),
+        ("@on_demand(nam='x')\ndef f(a: int) -> int: ...", "on_demand:f", "'nam'", "'name'"),
+        ("import inseam as i\ni.unique('id', severty='warn')", "unique", "'severty'", "'severity'"),
+        ("Tune({}, trils=3)", "Tune", "'trils'", "'trials'"),
+        ("Label(count(orders) == 0, ahed='1d')", "Label", "'ahed'", "'ahead'"),
+        (VIEW.replace('every="1d", ', ""), "feature_view:spend", "'every'", ""),
+        ("Entity()", "entity:", "'name'", ""),
+        ("Entity('a', 'b', 'c', 'd')", "entity:a", "too many", ""),
+        (VIEW.replace("orders, customer", "orders, rows=orders, entity=customer"), "feature_view:spend", "rows", ""),
+    ],
+)
+def test_a_misspelt_or_missing_parameter_is_told_of_its_declaration(package, text, subject, found, mend):
+    text = text if "customer = " in text else "customer = Entity('customer', key='id')\n" + text
+    (problem,) = package(views=SOURCE + text).mistakes
+    assert problem.subject.startswith(subject)
+    assert found in problem.found
+    assert mend in problem.mend
+    assert problem.expected
+    assert problem.place is not None
+    assert problem.place.file.endswith("views.py")
+    assert problem.place.line > 2
+
+
+def test_a_declaration_is_made_as_if_its_misspelt_parameter_were_right(package):
+    text = VIEW.replace("every", "evry").replace("count()", "count(over='36h', wher='a > 0', nonsense=5)")
+    project = package(views=SOURCE + text)
+    assert len(project.mistakes) == 3
+    view = project.get(FeatureView, "spend")
+    assert view.every == "1d"
+    assert view.features["n"].where == "a > 0"
+    assert [problem.code for problem in view.problems()] == ["window-not-multiple"]
+
+
+def test_futures_and_docstrings_hold_as_in_any_module(package):
+    package(views='"""What it is."""\nfrom __future__ import annotations\nx: nowhere = 1\ndef f(a: nowhere): ...\n')
+    module = sys.modules["shop.views"]
+    assert module.__doc__ == "What it is."
+    assert module.__annotations__ == {"x": "nowhere"}
+    assert inspect.getsource(module.f) == "def f(a: nowhere): ...\n"
 
 
 def test_a_package_that_is_not_there_points_to_the_settings(tmp_path: Path):
-    with pytest.raises(DefinitionError, match=r"inseam\.toml"):
-        load("shop", "shop_that_is_not_there", tmp_path)
+    (problem,) = load("shop", "shop_that_is_not_there", tmp_path).mistakes
+    assert "inseam.toml" in problem.mend
 
 
 def test_references_cannot_make_a_cycle(package):
@@ -145,6 +211,7 @@ def test_references_cannot_make_a_cycle(package):
     assert "'second' is not defined" in failure(package, views=later).found
     circle = failure(package, views="from .other import b\na = 1\n", other="from .views import a\nb = 1\n")
     assert "partially initialized" in circle.found
+    assert "third" in circle.mend
     assert circle.place is not None
     orders = Source("orders", "o.csv", timestamp="at")
     features = {"n": count()}

@@ -1,11 +1,12 @@
 """Every mistake is found, all at once, each with its object, the line, what was found, what was expected, the mend."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
 from inseam.define.project import Project
-from inseam.kernel.errors import DefinitionError, Problem
+from inseam.kernel.errors import DefinitionError, NotFoundError, Problem
 from inseam.kernel.types import Schema
 from inseam.plan.check import check, require
 from inseam.plan.schemas import find_schemas
@@ -246,3 +247,69 @@ def test_what_the_engine_says_of_a_transform_is_reported_with_the_rest(shop):
         ("transform:paid", "it loses the timestamp")
     }
     assert "window-not-multiple" in {p.code for p in problems}
+
+
+FILE = Schema.of([("customer_id", "string"), ("asked_at", "string"), ("basket", "string"), ("bought", "float64")])
+TABLE = (
+    'rows(orders, customer, columns=["amount", "basket"])',
+    'table("asked.csv", customer, timestamp="asked", columns=["basket", "bougt"])',
+)
+
+
+def test_columns_of_a_spine_file_are_held_against_it(shop, tmp_path: Path):
+    project = shop(TABLE, ('Label(column="amount")', 'Label(column="bougt")'))
+    schemas = find_schemas(project, {}, None, read=lambda path: FILE)
+    problems = [p for p in check(project, schemas) if p.subject in (AMOUNTS, "entity:customer")]
+    assert [(p.subject, p.code, p.mend) for p in problems] == [
+        ("entity:customer", "type-clash", ""),
+        (AMOUNTS, "column-unknown", "did you mean 'bought'?"),
+        (AMOUNTS, "type-clash", ""),
+        (AMOUNTS, "column-unknown", "did you mean 'asked_at'?"),
+    ]
+    assert "string in asked.csv" in problems[0].found
+    assert "'basket' as float64, the spine carries string" in problems[2].found
+    lines = (tmp_path / "shop.py").read_text().splitlines()
+    assert all(p.place is not None and lines[p.place.line - 1].startswith("amounts = ") for p in problems[1:])
+
+
+def test_the_instant_of_a_spine_file_is_an_instant(shop):
+    project = shop((TABLE[0], TABLE[1].replace('"asked"', '"asked_at"')))
+    found = [p.found for p in check(project, find_schemas(project, {}, None, read=lambda path: FILE))]
+    assert "the spine's timestamp 'asked_at' is a string" in found
+
+
+def test_a_spine_file_that_cannot_be_read_is_a_mistake_of_its_training_set(shop):
+    def read(path: str) -> Schema:
+        raise NotFoundError(path, "there is no such file", mend="put it there")
+
+    project = shop(TABLE)
+    (problem,) = [p for p in check(project, find_schemas(project, {}, None, read=read)) if p.code == "not-found"]
+    assert (problem.subject, problem.found, problem.mend) == (AMOUNTS, "there is no such file", "put it there")
+    assert problem.place is not None
+
+
+def test_what_the_engine_says_of_expressions_is_told_of_each_and_asked_once_when_all_is_well(shop):
+    asked = []
+
+    def bind(expressions: Mapping[str, str], schema: Schema) -> Schema:
+        asked.append(tuple(expressions.values()))
+        if any("abss" in text for text in expressions.values()):
+            raise DefinitionError("0", "abss does not exist", mend="abs")
+        return Schema.of((name, "bool" if "amount" in text else "int64") for name, text in expressions.items())
+
+    assert check(shop(), find_schemas(shop(), {}, None, bind)) == []
+    assert asked == [("amount >= 0", "amount > 0")]
+    project = shop(
+        ('"amount >= 0"', '"abss(amount) >= 0"'), ("count(orders) == 0", 'count(orders, where="1 = 1") == 0')
+    )
+    problems = check(project, find_schemas(project, {}, None, bind))
+    assert [(p.subject, p.code, p.mend) for p in problems] == [
+        ("source:orders", "expression-invalid", "abs"),
+        (SET, "type-clash", ""),
+    ]
+
+
+def test_a_project_that_declares_nothing_is_a_mistake():
+    (problem,) = check(Project("shop", ()), find_schemas(Project("shop", ()), {}, None))
+    assert problem.code == "definitions-missing"
+    assert "inseam.toml" in problem.mend

@@ -14,7 +14,7 @@ from inseam.ir.relation import SqlTransform
 from inseam.ir.spine import RowsSpine, SnapshotsSpine, TableSpine
 from inseam.ir.training import Task, TrainingSetSpec
 from inseam.kernel.clock import DAY, HOUR, MINUTE, Step
-from inseam.kernel.errors import DefinitionError, NotFoundError
+from inseam.kernel.errors import NotFoundError
 from inseam.kernel.types import DataType, Field, Schema
 from inseam.plan import lower
 from inseam.plan.schemas import Schemas, find_schemas
@@ -23,9 +23,9 @@ FILE = Schema.of([("customer_id", "int64"), ("asked_at", "timestamp"), ("basket"
 
 
 def lowered(project: Project, name: str) -> tuple[TrainingSetSpec, Schemas]:
-    schemas = find_schemas(project, {}, lambda relation, before: before)
+    schemas = find_schemas(project, {}, lambda relation, before: before, read=lambda path: FILE)
     item = project.get(TrainingSet, name)
-    return lower.training_set_spec(item, schemas, Path("/project"), lambda path: (FILE, "digest")), schemas
+    return lower.training_set_spec(item, schemas, Path("/project"), lambda path: "digest"), schemas
 
 
 def test_a_view_keeps_order_types_windows_and_ttl(shop):
@@ -87,16 +87,6 @@ def test_a_training_set_on_a_file_of_the_user(shop):
     assert spec.spine == TableSpine("/project/asked.csv", "digest", ("customer_id",), "asked_at", FILE)
     assert spec.label.type is DataType.STRING
     assert lower.model_spec(project.get(Model, "amount"), spec, schemas).task is Task.MULTICLASS
-
-
-def test_a_file_without_the_columns_names_them_all(shop, tmp_path: Path):
-    table = (TABLE[0], TABLE[1].replace("asked_at", "asked").replace('"bought"', '"bougt"'))
-    with pytest.raises(DefinitionError) as caught:
-        lowered(shop(table, ('Label(column="amount")', 'Label(column="bougt")')), "amounts")
-    assert [p.mend for p in caught.value.problems] == ["did you mean 'asked_at'?", "did you mean 'bought'?"]
-    lines = (tmp_path / "shop.py").read_text().splitlines()
-    places = [problem.place for problem in caught.value.problems]
-    assert all(place is not None and lines[place.line - 1].startswith("amounts = ") for place in places)
 
 
 @pytest.mark.parametrize(

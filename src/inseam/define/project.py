@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import importlib
 import linecache
-import pkgutil
 import sys
-import traceback
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from types import ModuleType
 from typing import TypeVar
 
 from inseam.define.declaration import Declaration, collecting
@@ -20,10 +17,11 @@ from inseam.define.entity import Entity
 from inseam.define.feature_view import FeatureView
 from inseam.define.model import Model
 from inseam.define.on_demand import OnDemand
+from inseam.define.reading import Reading
 from inseam.define.source import Source, Transform
 from inseam.define.training_set import TrainingSet
-from inseam.kernel.errors import DefinitionError, NotFoundError, Place, Problem
-from inseam.kernel.names import did_you_mean, nearest
+from inseam.kernel.errors import NotFoundError, Problem
+from inseam.kernel.names import did_you_mean
 
 KINDS: tuple[type[Declaration], ...] = (
     Entity,
@@ -54,6 +52,8 @@ class Project:
 
     name: str
     declarations: tuple[Declaration, ...]
+    mistakes: tuple[Problem, ...] = ()
+    """What went wrong while the declarations were made: some are not among them."""
 
     @classmethod
     def of(cls, name: str, declarations: Iterable[Declaration]) -> Project:
@@ -86,69 +86,17 @@ class Project:
 def load(name: str, package: str, root: Path) -> Project:
     """Import a package of definitions (all of its modules) from ``root`` and collect what it declares.
 
-    `DefinitionError` when that fails, with the file and line of the user's code, and beside it every mistake in what
-    could be collected.
+    What fails on the way is kept among the project's ``mistakes``, with the file and line of the user's code.
     """
     root = root.resolve()
     with _importing(root), collecting() as declarations:
         _forget(package)
-        failures = list(_import_all(package, root))
+        reading = Reading(package, root)
+        reading.run()
         # The sources of functions are read now, while the files are those that were imported.
-        mistakes = [problem for item in declarations for problem in item.problems()]
-    if failures:
-        # A module that others import fails once for each of them.
-        raise DefinitionError.of({(p.found, p.place): p for p in (*mistakes, *reversed(failures))}.values())
-    return Project.of(name, declarations)
-
-
-def _import_all(package: str, root: Path) -> Iterator[Problem]:
-    top = _import(package)
-    if isinstance(top, BaseException):
-        yield from _failures(package, top, root)
-        return
-    for info in pkgutil.walk_packages(getattr(top, "__path__", []), f"{package}.", onerror=lambda _: None):
-        if not info.name.endswith(".__main__"):
-            module = _import(info.name)
-            if isinstance(module, BaseException):
-                yield from _failures(info.name, module, root)
-
-
-def _import(name: str) -> ModuleType | BaseException:
-    """The module, or what its code raised."""
-    try:
-        return importlib.import_module(name)
-    except (Exception, SystemExit) as error:  # noqa: BLE001 - a user's module may raise anything
-        return error
-
-
-def _failures(name: str, error: BaseException, root: Path) -> Iterator[Problem]:
-    if isinstance(error, DefinitionError):
-        yield from error.problems
-        return
-    yield Problem(
-        DefinitionError.code,
-        f"module {name}",
-        f"importing it failed: {type(error).__name__}: {error}",
-        mend=_mend(error) or "mend the module, or set `definitions` in inseam.toml to the package that declares things",
-        place=_place_of(error, root),
-    )
-
-
-def _mend(error: BaseException) -> str:
-    """The nearest name to one that Python did not know."""
-    if isinstance(error, NameError) and error.__traceback__ is not None:
-        *_, (frame, _line) = traceback.walk_tb(error.__traceback__)
-        near = nearest(str(error.name), {**frame.f_globals, **frame.f_locals})
-    elif isinstance(error, AttributeError) and error.name is not None:
-        near = nearest(error.name, dir(error.obj))
-    elif isinstance(error, ModuleNotFoundError):
-        return "" if error.name is None else f"install or correct {error.name!r}, or set `definitions` in inseam.toml"
-    elif isinstance(error, ImportError) and error.name in sys.modules:
-        missing = str(error).partition("cannot import name '")[2].partition("'")[0]
-        near = nearest(missing, dir(sys.modules[error.name]))
-    else:
-        near = None
-    return f"did you mean {near!r}?" if near is not None else ""
+        for item in declarations:
+            tuple(item.problems())
+    return replace(Project.of(name, declarations), mistakes=reading.problems)
 
 
 @contextmanager
@@ -177,13 +125,3 @@ def _forget(package: str) -> None:
         top = package
     for name in [n for n in sys.modules if n == top or n.startswith(f"{top}.")]:
         del sys.modules[name]
-
-
-def _place_of(error: BaseException, root: Path) -> Place | None:
-    """The innermost line of the project itself."""
-    if isinstance(error, SyntaxError) and error.filename:
-        return Place(error.filename, error.lineno or 0)
-    for frame in reversed(traceback.extract_tb(error.__traceback__)):
-        if Path(frame.filename).is_relative_to(root) and "site-packages" not in frame.filename:
-            return Place(frame.filename, frame.lineno or 0)
-    return None

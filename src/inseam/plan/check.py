@@ -12,27 +12,27 @@ from inseam.define.model import Model
 from inseam.define.on_demand import OnDemand
 from inseam.define.project import Project
 from inseam.define.source import Rows, Source, Transform
-from inseam.define.training_set import SpineRows, TrainingSet
+from inseam.define.training_set import SpineRows, SpineTable, TrainingSet
 from inseam.ir.aggregates import ALGEBRA
-from inseam.ir.checks import CheckKind
 from inseam.kernel.errors import DefinitionError, Place, Problem
 from inseam.kernel.names import did_you_mean
 from inseam.kernel.types import DataType, Schema
+from inseam.plan.check_expressions import expression_problems
 from inseam.plan.check_keys import key_clashes
 from inseam.plan.check_models import endpoint_problems, model_problems
-from inseam.plan.expressions import clashes, columns_of, unstable_part
 from inseam.plan.lower import value_type
 from inseam.plan.schemas import Schemas, declared_schema
 
 
 def check(project: Project, schemas: Schemas) -> list[Problem]:
     """All problems, in the order of declaration. What depends on an unknown schema is checked once it is known."""
-    found = list(schemas.mistakes)
+    found = [*project.mistakes, *_nothing(project), *schemas.mistakes]
     for item in project.declarations:
         found += item.problems()
         found += _column_problems(item, schemas)
     found += _duplicates(project)
     found += key_clashes(project, schemas)
+    found += expression_problems(project, schemas)
     order = {str(item.ref): place for place, item in reversed(list(enumerate(project.declarations)))}
     return sorted(dict.fromkeys(found), key=lambda problem: order.get(problem.subject, -1))
 
@@ -42,6 +42,17 @@ def require(project: Project, schemas: Schemas) -> None:
     problems = check(project, schemas)
     if problems:
         raise DefinitionError.of(problems)
+
+
+def _nothing(project: Project) -> Iterator[Problem]:
+    if not project.declarations and not project.mistakes:
+        yield Problem(
+            "definitions-missing",
+            f"project:{project.name}",
+            "nothing is declared",
+            expected="at least one declaration",
+            mend="declare something, or set `definitions` in inseam.toml to the package that does",
+        )
 
 
 def _duplicates(project: Project) -> Iterator[Problem]:
@@ -72,37 +83,16 @@ def _column_problems(item: Declaration, schemas: Schemas) -> Iterator[Problem]:
 
 
 def _missing(
-    item: Declaration, what: str, column: str, rows: Rows, schema: Schema, place: Place | None = None
+    item: Declaration, what: str, column: str, rows: Rows | SpineTable, schema: Schema, place: Place | None = None
 ) -> Iterator[Problem]:
     if column not in schema:
         yield item.problem(
             "column-unknown",
             f"{what} reads column {column!r}",
-            expected=f"a column of {rows.ref}",
+            expected=f"a column of {rows.path if isinstance(rows, SpineTable) else rows.ref}",
             mend=did_you_mean(str(column), schema.names),
             place=place,
         )
-
-
-def _expression_problems(
-    item: Declaration, what: str, expression: str, rows: Rows, schema: Schema | None, place: Place | None = None
-) -> Iterator[Problem]:
-    try:
-        columns = columns_of(expression)
-    except ValueError as error:
-        yield item.problem(
-            "expression-invalid",
-            f"{what} is {expression!r}: {error}",
-            expected="a SQL expression over one row",
-            place=place,
-        )
-        return
-    if schema is None:
-        return
-    for column in columns:
-        yield from _missing(item, f"{what} ({expression})", column, rows, schema, place)
-    for clash in clashes(expression, schema):
-        yield item.problem("type-clash", f"{what}: {clash}", expected="true or false of like types", place=place)
 
 
 def _timestamp_problems(rows: Rows, schema: Schema | None) -> Iterator[Problem]:
@@ -117,9 +107,6 @@ def _timestamp_problems(rows: Rows, schema: Schema | None) -> Iterator[Problem]:
 
 def _source_problems(source: Source, schemas: Schemas) -> Iterator[Problem]:
     schema = schemas.of(source)
-    for check_ in source.checks:
-        if check_.kind is CheckKind.EXPRESSION and check_.expression is not None:
-            yield from _expression_problems(source, f"check {check_.name!r}", check_.expression, source, schema)
     if schema is None:
         return
     declared = declared_schema(source)
@@ -145,18 +132,6 @@ def _aggregate_problems(
     item: Declaration, what: str, aggregate: Aggregate, rows: Rows, schema: Schema | None
 ) -> Iterator[Problem]:
     place = aggregate.place
-    if aggregate.where is not None:
-        found = list(_expression_problems(item, f"the filter of {what}", aggregate.where, rows, schema, place))
-        yield from found
-        unstable = None if found else unstable_part(aggregate.where)
-        if unstable is not None:
-            yield item.problem(
-                "expression-unstable",
-                f"the filter of {what} asks for {unstable}, which differs from run to run",
-                expected="an expression of the row alone",
-                mend="use a window to look at recent rows",
-                place=place,
-            )
     if schema is None or aggregate.column is None:
         return
     yield from _missing(item, what, aggregate.column, rows, schema, place)
@@ -212,12 +187,15 @@ def _go_together(one: DataType, other: DataType) -> bool:
 def _training_set_problems(item: TrainingSet, schemas: Schemas) -> Iterator[Problem]:
     label, spine = item.label.aggregate, item.spine
     grid = item.activity
-    if isinstance(spine, SpineRows):
-        schema = schemas.of(spine.rows)
+    if isinstance(spine, SpineRows | SpineTable):
+        rows = spine.rows if isinstance(spine, SpineRows) else spine
+        schema = schemas.of(rows)
         if schema is not None:
             for column in (*item.keys, *spine.columns):
-                yield from _missing(item, "the spine", column, spine.rows, schema)
+                yield from _missing(item, "the spine", column, rows, schema)
             yield from _input_clashes(item, schema)
+            if isinstance(spine, SpineTable):
+                yield from _instant_problems(item, spine, schema)
     elif grid is not None and (schema := schemas.of(grid)) is not None:
         for key in item.keys:
             yield from _missing(item, "the spine's key", key, grid, schema)
@@ -228,6 +206,15 @@ def _training_set_problems(item: TrainingSet, schemas: Schemas) -> Iterator[Prob
             for key in item.keys:
                 yield from _missing(item, "the label's key", key, label.rows, schema, label.place)
             yield from _threshold_clash(item, label, schema)
+
+
+def _instant_problems(item: TrainingSet, spine: SpineTable, schema: Schema) -> Iterator[Problem]:
+    yield from _missing(item, "the spine's timestamp", spine.timestamp, spine, schema)
+    type_ = schema.type_of(spine.timestamp)
+    if type_ not in (None, DataType.TIMESTAMP, DataType.DATE):
+        yield item.problem(
+            "type-clash", f"the spine's timestamp {spine.timestamp!r} is a {type_}", expected="a timestamp or a date"
+        )
 
 
 def _input_clashes(item: TrainingSet, schema: Schema) -> Iterator[Problem]:

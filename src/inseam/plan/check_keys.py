@@ -9,7 +9,7 @@ from inseam.define.entity import Entity
 from inseam.define.feature_view import FeatureView
 from inseam.define.project import Project
 from inseam.define.source import Rows
-from inseam.define.training_set import SpineRows, TrainingSet
+from inseam.define.training_set import SpineRows, SpineTable, TrainingSet
 from inseam.kernel.errors import Problem
 from inseam.kernel.types import DataType
 from inseam.plan.schemas import Schemas
@@ -20,10 +20,11 @@ def key_clashes(project: Project, schemas: Schemas) -> Iterator[Problem]:
     types: dict[tuple[str, str], dict[DataType, dict[str, None]]] = defaultdict(lambda: defaultdict(dict))
     for entity, rows in _readers(project):
         schema = schemas.of(rows)
+        told = rows.path if isinstance(rows, SpineTable) else str(rows.ref)
         for key in entity.keys:
             type_ = schema.type_of(key) if schema is not None else None
             if type_ is not None:
-                types[entity.name, key][type_][str(rows.ref)] = None
+                types[entity.name, key][type_][told] = None
     for entity in project.all(Entity):
         for key in entity.keys:
             found = types.get((entity.name, key), {})
@@ -32,13 +33,15 @@ def key_clashes(project: Project, schemas: Schemas) -> Iterator[Problem]:
                 yield entity.problem("type-clash", f"key {key!r} is {told}", expected="one type everywhere")
 
 
-def _readers(project: Project) -> Iterator[tuple[Entity, Rows]]:
+def _readers(project: Project) -> Iterator[tuple[Entity, Rows | SpineTable]]:
     """Each entity with the rows that its key is looked up in."""
     for view in project.all(FeatureView):
         yield view.entity, view.rows
     for item in project.all(TrainingSet):
         label = item.label.aggregate
-        spine = item.spine.rows if isinstance(item.spine, SpineRows) else item.activity
+        spine: Rows | SpineTable | None = item.activity
+        if isinstance(item.spine, SpineRows | SpineTable):
+            spine = item.spine.rows if isinstance(item.spine, SpineRows) else item.spine
         for rows in (spine, label.rows if label is not None else None):
             if rows is not None:
                 yield from ((entity, rows) for entity in item.entities)

@@ -20,16 +20,15 @@ from inseam.ir.spine import RowsSpine, SnapshotsSpine, Spine, TableSpine
 from inseam.ir.training import EndpointSpec, LabelSpec, ModelSpec, SplitSpec, Task, TrainingSetSpec
 from inseam.ir.windows import WindowedAggregate
 from inseam.kernel.clock import Step, parse_duration, parse_instant
-from inseam.kernel.errors import DefinitionError, NotFoundError, Problem
-from inseam.kernel.names import did_you_mean
+from inseam.kernel.errors import DefinitionError, NotFoundError
 from inseam.kernel.types import DataType, Field, Schema
 from inseam.plan.meaning import lineage
 from inseam.plan.schemas import Schemas, declared_schema
 
 LABEL_VALUE = "label_value"
 """The forward aggregate's own column, before it is compared."""
-FileReader = Callable[[Path], tuple[Schema, str]]
-"""The columns and the content digest of a file that a user brings."""
+FileDigest = Callable[[Path], str]
+"""The content digest of a file that a user brings."""
 
 
 def source_spec(source: Source, root: Path) -> SourceSpec:
@@ -54,12 +53,12 @@ def source_spec(source: Source, root: Path) -> SourceSpec:
     )
 
 
-def _known(item: FeatureView | TrainingSet, rows: Rows, schemas: Schemas) -> Schema:
+def _known(item: FeatureView | TrainingSet, rows: Rows | SpineTable, schemas: Schemas) -> Schema:
     schema = schemas.of(rows)
     if schema is None:
         raise NotFoundError(
             str(item.ref),
-            f"the columns of {rows.ref} are not known yet",
+            f"the columns of {rows.path if isinstance(rows, SpineTable) else rows.ref} are not known yet",
             expected="a declared schema or a first load",
             mend="run `inseam ingest`, or declare schema={...} on the source",
         )
@@ -106,9 +105,9 @@ def on_demand_spec(item: OnDemand, types: dict[str, DataType]) -> OnDemandSpec:
     )
 
 
-def training_set_spec(item: TrainingSet, schemas: Schemas, root: Path, read_file: FileReader) -> TrainingSetSpec:
+def training_set_spec(item: TrainingSet, schemas: Schemas, root: Path, digest_of: FileDigest) -> TrainingSetSpec:
     views = tuple(view_spec(use.view, schemas).only(use.features) for use in item.uses)
-    spine, carried = _spine_spec(item, schemas, root, read_file)
+    spine, carried = _spine_spec(item, schemas, root, digest_of)
     types = {f.name: f.type for view in views for f in view.schema} | {f.name: f.type for f in carried}
     on_demand: list[OnDemandSpec] = []
     for feature in item.on_demand:
@@ -144,7 +143,7 @@ def feature_names(item: TrainingSet) -> tuple[str, ...]:
 
 
 def _spine_spec(
-    item: TrainingSet, schemas: Schemas, root: Path, read_file: FileReader
+    item: TrainingSet, schemas: Schemas, root: Path, digest_of: FileDigest
 ) -> tuple[Spine, tuple[Field, ...]]:
     spine = item.spine
     if isinstance(spine, Snapshots):
@@ -164,30 +163,17 @@ def _spine_spec(
     if isinstance(spine, SpineRows):
         schema = _known(item, spine.rows, schemas)
         return RowsSpine(schemas.relation(spine.rows), item.keys, spine.columns), _fields(schema, spine.columns)
-    return _table_spine(spine, item, root, read_file)
+    return _table_spine(spine, item, schemas, root, digest_of)
 
 
 def _table_spine(
-    spine: SpineTable, item: TrainingSet, root: Path, read_file: FileReader
+    spine: SpineTable, item: TrainingSet, schemas: Schemas, root: Path, digest_of: FileDigest
 ) -> tuple[TableSpine, tuple[Field, ...]]:
-    path = root / spine.path
-    schema, digest = read_file(path)
-    wanted = (*item.keys, spine.timestamp, *spine.columns)
-    missing = [
-        Problem(
-            "column-unknown",
-            str(item.ref),
-            f"the spine reads column {name!r}",
-            f"a column of {spine.path}",
-            did_you_mean(name, schema.names),
-            item.place,
-        )
-        for name in wanted
-        if name not in schema
-    ]
-    if missing:
-        raise DefinitionError.of(missing)
-    return TableSpine(str(path), digest, item.keys, spine.timestamp, schema), _fields(schema, spine.columns)
+    schema, path = _known(item, spine, schemas), root / spine.path
+    return (
+        TableSpine(str(path), digest_of(path), item.keys, spine.timestamp, schema),
+        _fields(schema, spine.columns),
+    )
 
 
 def _fields(schema: Schema, names: tuple[str, ...]) -> tuple[Field, ...]:
@@ -237,13 +223,15 @@ def value_type(aggregate: Aggregate, schema: Schema | None) -> DataType | None:
 
 
 def label_type(item: TrainingSet, schemas: Schemas) -> DataType | None:
-    """The type of the label; None while it is not known: the columns of a file are known once it is read."""
+    """The type of the label; None while it is not known."""
     label, spine = item.label, item.spine
     if label.comparison is not None:
         return DataType.BOOL
     if label.aggregate is not None:
         return value_type(label.aggregate, schemas.of(label.aggregate.rows)) if label.aggregate.rows else None
-    schema = schemas.of(spine.rows) if isinstance(spine, SpineRows) else None
+    if isinstance(spine, Snapshots):
+        return None
+    schema = schemas.of(spine.rows if isinstance(spine, SpineRows) else spine)
     return schema.type_of(label.column) if schema is not None and label.column is not None else None
 
 

@@ -18,14 +18,15 @@ from inseam.ir.checks import SourceSpec
 from inseam.ir.records import SourceSchemaRecord
 from inseam.ir.training import EndpointSpec, ModelSpec, TrainingSetSpec
 from inseam.ir.windows import WindowedAggregate
-from inseam.kernel.errors import NotFoundError, SettingError
-from inseam.kernel.types import Field, Schema
+from inseam.kernel.errors import NotFoundError, Problem, SettingError
+from inseam.kernel.types import DataType, Field, Schema
 from inseam.plan import lower
-from inseam.plan.check import require
+from inseam.plan.check import check, require
 from inseam.plan.meaning import lineage
 from inseam.plan.schemas import Schemas, find_schemas
 from inseam.ports.bundle import ViewUse
 from inseam.ports.discover import adapter
+from inseam.run.files import columns_of, digest_of, sources_without_files
 from inseam.run.settings import Settings
 
 if TYPE_CHECKING:
@@ -44,10 +45,18 @@ class Context:
         self._project = project
 
     @cached_property
-    def project(self) -> Project:
+    def declared(self) -> Project:
+        """What could be loaded, with the mistakes in it."""
         if self._project is not None:
             return self._project
         return load(self.settings.project, self.settings.definitions, self.settings.root)
+
+    @property
+    def project(self) -> Project:
+        """The project, all of whose declarations could be made; `DefinitionError` with every mistake otherwise."""
+        if self.declared.mistakes:
+            require(self.declared, self.schemas())
+        return self.declared
 
     @cached_property
     def ledger(self) -> Ledger:
@@ -98,19 +107,38 @@ class Context:
         return directory
 
     def schemas(self) -> Schemas:
-        """What is known now of every source's and transform's columns."""
-        from inseam.kernel.types import DataType
-
+        """What is known now of every source's, transform's and spine file's columns."""
         held: Mapping[str, Schema] = {
             record.source: Schema(tuple(Field(name, DataType(type_)) for name, type_ in record.columns.items()))
             for record in self.ledger.select(SourceSchemaRecord)
         }
-        return find_schemas(self.project, held, lambda relation, before: self.engine.schema(relation, before=before))
+        return find_schemas(
+            self.declared,
+            held,
+            lambda relation, before: self.engine.schema(relation, before=before),
+            self._bind,
+            lambda path: columns_of(self.settings.root / path),
+        )
+
+    def _bind(self, expressions: Mapping[str, str], schema: Schema) -> Schema:
+        """The types that the engine gives expressions, seen on no rows."""
+        import pyarrow as pa
+
+        no_rows = pa.RecordBatchReader.from_batches(schema.to_arrow(), [])
+        return Schema.from_arrow(self.engine.evaluate(no_rows, expressions).schema)
+
+    def problems(self) -> list[Problem]:
+        """Every mistake in the definitions, and every source with neither known columns nor files to learn them from.
+
+        Those keep nobody from working with the rest.
+        """
+        schemas = self.schemas()
+        return [*check(self.declared, schemas), *sources_without_files(self.declared, schemas, self.settings.root)]
 
     def checked(self) -> Schemas:
         """The schemas of a project without mistakes; `DefinitionError` lists all that there are."""
         schemas = self.schemas()
-        require(self.project, schemas)
+        require(self.declared, schemas)
         return schemas
 
     def source(self, name: str) -> SourceSpec:
@@ -125,7 +153,7 @@ class Context:
         return self._training_set(self.project.get(TrainingSet, name), schemas)
 
     def _training_set(self, item: TrainingSet, schemas: Schemas) -> TrainingSetSpec:
-        return lower.training_set_spec(item, schemas, self.settings.root, self._read_file)
+        return lower.training_set_spec(item, schemas, self.settings.root, digest_of)
 
     def model(self, name: str, schemas: Schemas) -> ModelSpec:
         item = self.project.get(Model, name)
@@ -174,11 +202,6 @@ class Context:
         if not found:
             raise NotFoundError(text, "nothing of this name is declared", mend=did_you_mean(text, refs))
         raise NotFoundError(text, f"it names {', '.join(str(d.ref) for d in found)}", mend="give the kind as well")
-
-    def _read_file(self, path: Path) -> tuple[Schema, str]:
-        from inseam.run.files import columns_and_digest
-
-        return columns_and_digest(path)
 
     def close(self) -> None:
         """Let go of what was opened."""

@@ -15,7 +15,7 @@ from inseam.kernel.names import did_you_mean
 from inseam.ports.bundle import BundleManifest, open_bundle
 from inseam.ports.progress import Progress, silent
 from inseam.run.context import Context
-from inseam.run.files import columns_and_digest
+from inseam.run.files import columns_of, digest_of
 from inseam.run.learning import champion_of, version_of
 from inseam.run.runs import run
 
@@ -77,7 +77,7 @@ def _of_entities(context: Context, name: str, training_set: TrainingSetSpec, ins
 
 
 def _of_file(path: Path, manifest: BundleManifest) -> TableSpine:
-    schema, digest = columns_and_digest(path)
+    schema = columns_of(path)
     needed = (*(field.name for field in manifest.keys), *(field.name for field in manifest.inputs), EVENT_TIME)
     for column in needed:
         if column not in schema:
@@ -88,4 +88,4 @@ def _of_file(path: Path, manifest: BundleManifest) -> TableSpine:
                 mend=did_you_mean(column, schema.names),
             )
     keys = tuple(field.name for field in manifest.keys)
-    return TableSpine(str(path), digest, keys, EVENT_TIME, schema)
+    return TableSpine(str(path), digest_of(path), keys, EVENT_TIME, schema)

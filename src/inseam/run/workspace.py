@@ -11,7 +11,6 @@ from inseam.define.endpoint import Endpoint
 from inseam.define.model import Model
 from inseam.define.project import Project
 from inseam.kernel.errors import Problem
-from inseam.plan.check import check
 from inseam.plan.diff import Plan
 from inseam.ports.progress import Progress, silent
 from inseam.run.context import Context
@@ -72,7 +71,7 @@ class Workspace:
 
     def check(self) -> list[Problem]:
         """Every mistake in the definitions."""
-        return check(self.project, self.context.schemas())
+        return self.context.problems()
 
     def plan(self) -> Plan:
         """What applying would change, what lies downstream of it, and what must be recomputed."""

@@ -201,7 +201,8 @@ def _fail(subject: str, error: duckdb.Error) -> NoReturn:
     if isinstance(error, duckdb.OutOfMemoryException) or "Out of Memory" in text:
         failure = SettingError(subject, f"memory ran out: {message}", mend="raise the engine's memory_limit")
     elif isinstance(error, _USER_FAULTS):
-        failure = DefinitionError(subject, message)
+        hints = (line for line in text.splitlines() if line.startswith("Did you mean"))
+        failure = DefinitionError(subject, message, mend=next(hints, ""))
     else:
         failure = DataError(subject, message)
     raise failure from error

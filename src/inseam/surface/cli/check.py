@@ -16,7 +16,7 @@ def check(
     """
     with workspace(project, environment) as opened:
         problems = opened.check()
-        count = len(opened.project.declarations)
+        count = len(opened.context.declared.declarations)
     if json:
         terminal.print_json({"problems": [problem.as_dict() for problem in problems]})
     elif problems:

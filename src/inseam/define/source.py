@@ -27,7 +27,7 @@ class Source(Declaration):
 
     ``location`` is a file, a directory or a glob (relative to the project) of CSV, Parquet or JSON lines; or give a
     ``database`` URL (``env:NAME`` reads it from the environment) and a ``query``. ``schema`` maps columns to types;
-    left out it is inferred at the first load (which runs a query twice) and then held. ``rename`` maps the file's
+    left out it is inferred at the first load and then held. ``rename`` maps the file's
     names to ours.
 
     >>> Source("orders", "data/orders/*.csv", timestamp="ordered_at", checks=["amount >= 0"]).checks[0].expression

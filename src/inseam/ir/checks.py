@@ -71,4 +71,6 @@ class SourceSpec:
     delimiter: str | None = None
     key: tuple[str, ...] = ()
     """Columns that name a row: a second row with the same key is quarantined as a duplicate."""
+    entity_keys: tuple[str, ...] = field(default=(), metadata=METADATA)
+    """Columns by which views and labels find their entities: input that lacks one of them is refused."""
     checks: tuple[CheckSpec, ...] = ()

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
-from inseam.define.source import Source
+from inseam.define.feature_view import FeatureView
+from inseam.define.source import Source, source_of
+from inseam.define.training_set import TrainingSet
 from inseam.ir.records import LoadRecord
 from inseam.kernel.errors import InseamError
 from inseam.ports.progress import Progress, silent
@@ -23,7 +26,7 @@ def ingest(
     """Load what is new of a source; None when nothing is. ``is_history``: rows count as known at their event time."""
     from inseam.stages.ingest.load import ingest as load
 
-    spec = context.source(name)
+    spec = replace(context.source(name), entity_keys=_entity_keys(context, name))
     with run(context.ledger, "ingest", name, "", {"is_history": is_history}) as opened:
         record = load(
             spec,
@@ -69,3 +72,11 @@ def ingest_all(
             failures.append(error)
     if failures:
         raise type(failures[0]).of(problem for error in failures for problem in error.problems) from failures[0]
+
+
+def _entity_keys(context: Context, source: str) -> tuple[str, ...]:
+    """The columns by which what is declared finds its entities in the source's rows."""
+    readers = [(view.rows, view.entity.keys) for view in context.project.all(FeatureView)]
+    labels = ((item.label.aggregate, item.keys) for item in context.project.all(TrainingSet))
+    readers += [(aggregate.rows, keys) for aggregate, keys in labels if aggregate is not None and aggregate.rows]
+    return tuple(dict.fromkeys(key for rows, keys in readers if source_of(rows).name == source for key in keys))

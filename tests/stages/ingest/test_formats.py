@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from inseam.ir.records import LoadedFileRecord
-from inseam.kernel.errors import DataError, ExtraMissingError, NotFoundError, SettingError
+from inseam.kernel.errors import DataError, DefinitionError, ExtraMissingError, NotFoundError, SettingError
 
 AT = datetime(2024, 1, 1, tzinfo=UTC)
 
@@ -132,15 +133,28 @@ def test_a_query_on_sqlite_in_chunks(place: Any, monkeypatch: pytest.MonkeyPatch
         )
     monkeypatch.setenv("SHOP", f"sqlite:///{place.root}/shop.db")
     spec = place.spec(location=None, database="env:SHOP", query="select * from orders order by at")
+    runs = 0
+    run = query.read_query
+
+    def counted(spec: Any) -> Any:
+        nonlocal runs
+        runs += 1
+        return run(spec)
+
+    monkeypatch.setattr(query, "read_query", counted)
     load = place.ingest(spec)
-    assert (load.rows_in, load.rows_accepted) == (20, 20)
+    assert (load.rows_in, load.rows_accepted, runs) == (20, 20, 1)
+    assert list((place.root / "scratch" / "ingest").iterdir()) == []
     assert place.column("amount") == [n / 2 for n in range(20)]
     assert place.column("item")[3] == "03"
     assert place.ingest(spec) is None
     with sqlite3.connect(place.root / "shop.db") as shop:
-        shop.execute("insert into orders values ('2024-02-01', 'many', null)")
-    again = place.ingest(spec)
-    assert (again.rows_in, again.rows_quarantined) == (21, 1)
+        shop.execute("insert into orders values ('2024-02-01', 21, null), ('2024-02-02', 'many', null)")
+    with pytest.raises(DefinitionError, match="no key tells which of its rows are new"):
+        place.ingest(spec)
+    again = place.ingest(replace(spec, key=("at",)))
+    assert (again.rows_in, again.rows_accepted, again.rows_quarantined) == (22, 1, 21)
+    assert len(place.rows()) == 21
     assert {file.path for file in place.ledger.select(LoadedFileRecord)} == {"query"}
 
 

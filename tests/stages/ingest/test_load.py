@@ -93,13 +93,51 @@ def test_a_file_without_the_timestamp_or_a_key_is_refused(place: Any) -> None:
     place.write("1.csv", "at,k\n2024-01-01,1\n")
     place.load(key=("k",))
     place.write("2.csv", "att,k\n2024-01-01,2\n")
-    with pytest.raises(DataError, match="did you mean 'att'"):
+    with pytest.raises(DataError, match=r"did you mean 'att'\? then rename=\{\"att\": \"at\"\}"):
         place.ingest(place.spec(key=("k",)))
     place.write("2.csv", "at\n2024-01-01\n")
     with pytest.raises(DataError, match="no column 'k'"):
         place.ingest(place.spec(key=("k",)))
     assert len(place.rows()) == 1
     assert [load.status for load in place.ledger.select(LoadRecord)] == ["committed"]
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("2.csv", "at,customer,Country,n\n2024-01-02,2,DE,1\n"),
+        ("2.jsonl", '{"at":"2024-01-02","n":1,"Country":"DE"}\n{"at":"2024-01-02","customer":2,"n":1}\n'),
+    ],
+)
+def test_input_without_a_column_that_rows_cannot_do_without_is_refused(place: Any, name: str, content: str) -> None:
+    """An entity's key and what is never NULL: all of them are named, each beside the unknown column most like it."""
+    spec = {
+        "columns": "at:timestamp customer_id:int64 country:string n:int64",
+        "entity_keys": ("customer_id", "no_column_of_this_source"),
+        "checks": (CheckSpec("known", CheckKind.NOT_NULL, Severity.ERROR, columns=("country",)),),
+    }
+    place.write("1.csv", "at,customer_id,country,n\n2024-01-01,,DE,1\n")
+    assert place.load(**spec).rows_accepted == 1
+    place.write(name, content)
+
+    with pytest.raises(DataError) as raised:
+        place.ingest(place.spec(**spec))
+
+    first, second = raised.value.problems
+    assert "no column 'customer_id', which is an entity's key" in first.found
+    assert 'rename={"customer": "customer_id"}' in first.mend
+    assert "no column 'country', which is not NULL by check known" in second.found
+    assert 'rename={"Country": "country"}' in second.mend
+    assert len(place.rows()) == 1
+
+
+def test_any_other_column_that_is_missing_is_found_beside_the_one_most_like_it(place: Any) -> None:
+    place.write("1.jsonl", '{"at":"2024-01-01","amout":1}\n{"at":"2024-01-01"}\n')
+    load = place.load(columns=COLUMNS)
+    assert [told.rsplit(": ", 1)[1] for told in load.findings["columns.missing"]["examples"]] == [
+        "amount, did you mean 'amout'?",
+        "item",
+    ]
 
 
 def test_a_changed_type_is_refused_and_a_new_column_widens(place: Any) -> None:

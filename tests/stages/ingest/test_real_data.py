@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 from inseam.kernel.types import Schema
 from inseam.stages.ingest.cells import Cells
 from inseam.stages.ingest.csv_file import read_csv
+from inseam.stages.ingest.finding import Findings
 from inseam.stages.ingest.instants import InstantRule
 from inseam.stages.ingest.location import examine
 from inseam.stages.ingest.types import infer
@@ -23,7 +24,7 @@ def blocks(place: Any, path: Path) -> list[Cells]:
 
 
 def inferred(found: list[Cells]) -> Schema:
-    return infer(found, "-", InstantRule())
+    return infer(found, "-", InstantRule(), Findings())
 
 
 def test_online_retail_from_its_daily_files(place: Any, real_data: Path) -> None:

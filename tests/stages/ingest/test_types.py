@@ -220,7 +220,7 @@ def test_the_narrowest_type_that_holds_every_cell() -> None:
         ["1.5", "9007199254740993"],
     ],
 )
-def test_integers_keep_every_digit(cells: list[str]) -> None:
+def test_integers_keep_every_digit(cells: list[str | None]) -> None:
     assert inferred(n=cells) == {"n": "string"}
 
 
@@ -251,9 +251,7 @@ def test_typed_columns_of_whole_numbers_keep_every_digit(column: pa.Array, type_
 
 
 def test_typed_integers_beside_floats_keep_every_digit() -> None:
-    blocks = [
-        Cells({"n": column}, pa.array([1]), is_text=False) for column in (pa.array([2**53 + 1]), pa.array([1.5]))
-    ]
+    blocks = [Cells({"n": column}, pa.array([1]), is_text=False) for column in (pa.array([2**53 + 1]), pa.array([1.5]))]
     findings = Findings()
 
     (field,) = infer(blocks, "at", ISO, findings)

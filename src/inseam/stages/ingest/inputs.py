@@ -6,8 +6,10 @@ import zlib
 from collections.abc import Callable, Container, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from tempfile import TemporaryFile
+from typing import IO, Protocol, cast
 
+import numpy as np
 import pyarrow as pa
 import xxhash
 
@@ -33,7 +35,8 @@ class Input(Protocol):
     @property
     def digest(self) -> str: ...
 
-    def read(self, advance: Advance) -> Iterator[Cells]: ...
+    def read(self, advance: Advance, *, is_again: bool = False) -> Iterator[Cells]:
+        """``is_again``: it will be read once more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +56,7 @@ class FileInput:
     def digest(self) -> str:
         return self.file.digest
 
-    def read(self, advance: Advance) -> Iterator[Cells]:
+    def read(self, advance: Advance, *, is_again: bool = False) -> Iterator[Cells]:
         from inseam.stages.ingest import csv_file, json_lines, parquet_file
 
         readers = {
@@ -77,30 +80,57 @@ class FileInput:
 
 @dataclass(slots=True)
 class QueryInput:
+    """The rows of a query, which runs once: those that are read again wait in a file of ``scratch`` without a name."""
+
     spec: SourceSpec
+    scratch: Path
     size: int | None = None
     path: str = "query"
     digest: str = ""
+    _kept: IO[bytes] | None = None
 
-    def read(self, advance: Advance) -> Iterator[Cells]:
-        from inseam.stages.ingest.query import read_query
-
+    def read(self, advance: Advance, *, is_again: bool = False) -> Iterator[Cells]:
         digest = xxhash.xxh3_128()
         rows = 0
-        for cells in read_query(self.spec):
-            batch = pa.record_batch(list(cells.columns.values()), names=list(cells.columns))
+        for batch in self._batches(is_again=is_again):
             digest.update(batch.schema.serialize())
             digest.update(batch.serialize())
-            yield cells
-            rows += cells.rows
+            lines = pa.array(np.arange(rows + 1, rows + 1 + batch.num_rows))
+            yield Cells(dict(zip(batch.schema.names, batch.columns, strict=True)), lines, is_text=False)
+            rows += batch.num_rows
             advance(rows)
         self.digest = digest.hexdigest()
 
+    def _batches(self, *, is_again: bool) -> Iterator[pa.RecordBatch]:
+        from inseam.stages.ingest.query import read_query
 
-def find_inputs(spec: SourceSpec, loaded: Container[str], progress: Progress) -> list[Input]:
+        if self._kept is not None:
+            yield from _kept_batches(self._kept)
+            return
+        kept = None
+        if is_again:
+            self.scratch.mkdir(parents=True, exist_ok=True)
+            kept = cast(IO[bytes], TemporaryFile(dir=self.scratch))
+        for batch in read_query(self.spec):
+            if kept is not None:
+                # Each in a stream of its own: their columns need not be of the same types.
+                with pa.ipc.new_stream(kept, batch.schema) as writer:
+                    writer.write_batch(batch)
+            yield batch
+        self._kept = kept
+
+
+def _kept_batches(file: IO[bytes]) -> Iterator[pa.RecordBatch]:
+    end = file.tell()
+    file.seek(0)
+    while file.tell() < end:
+        yield from pa.ipc.open_stream(file)
+
+
+def find_inputs(spec: SourceSpec, loaded: Container[str], scratch: Path, progress: Progress) -> list[Input]:
     """The inputs in sorted order without those whose digest is in ``loaded``; of equal files the first."""
     if spec.query is not None:
-        return [QueryInput(spec)]
+        return [QueryInput(spec, scratch)]
     found: dict[str, Input] = {}
     paths = find_files(spec)
     for count, path in enumerate(paths, start=1):

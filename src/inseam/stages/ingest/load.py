@@ -22,7 +22,7 @@ from inseam.stages.ingest import book
 from inseam.stages.ingest.finding import Findings
 from inseam.stages.ingest.inputs import Input, find_inputs
 from inseam.stages.ingest.judge import judge
-from inseam.stages.ingest.read import all_blocks, rule_of, stage
+from inseam.stages.ingest.read import first_read, rule_of, stage
 from inseam.stages.ingest.staging import FILE, LINE, Staging
 from inseam.stages.ingest.types import infer
 from inseam.stages.ingest.unique import judge_unique
@@ -55,7 +55,7 @@ def ingest(
     with ledger.lease(book.application(spec.name)):
         book.resolve(spec.name, tables, ledger)
         digests = {file.digest for file in ledger.select(LoadedFileRecord, source=spec.name)}
-        inputs = find_inputs(spec, digests, progress)
+        inputs = find_inputs(spec, digests, directory / "ingest", progress)
         if inputs:
             done = load.run(inputs, directory / "ingest" / spec.name, watermark, is_history=is_history)
             if done is not None:
@@ -89,6 +89,7 @@ class _Load:
             read = stage(spec, inputs, staging, self._findings, self._progress)
             if any(self._ledger.get(LoadedFileRecord, spec.name, one.digest) for one in read):
                 return None
+            self._check_key()
             keep = np.ones(staging.rows, bool)
             judge(spec, staging, keep, self._engine, self._findings)
             judge_unique(spec, staging, keep, self._engine, self._tables, self._findings)
@@ -111,6 +112,16 @@ class _Load:
             mark = newest if watermark is None else watermark
             return self._commit(book.begun(load, files, schema, mark), staging, keep)
 
+    def _check_key(self) -> None:
+        """A query gives all of its rows anew: from the second load on only a key tells which of them are new."""
+        spec = self._spec
+        if spec.query is not None and not spec.key and book.held_schema(spec.name, self._ledger) is not None:
+            raise DefinitionError(
+                f"source:{spec.name}",
+                "the query's result is not that of the load before, and no key tells which of its rows are new",
+                mend='declare the columns that name a row: key="..."',
+            )
+
     def _commit(self, load: LoadRecord, staging: Staging, keep: np.ndarray) -> LoadRecord:
         """Begun record, quarantined rows, accepted rows, committed record: each step one transaction."""
         key = CommitKey(book.application(load.source), load.number)
@@ -131,8 +142,8 @@ class _Load:
         held = book.held_schema(spec.name, self._ledger)
         schema = spec.schema or held
         if schema is None:
-            what = f"infer {spec.name}"
-            schema = infer(all_blocks(spec, inputs, self._progress, what), spec.timestamp, rule_of(spec), self._findings)
+            cells = first_read(spec, inputs, self._progress)
+            schema = infer(cells, spec.timestamp, rule_of(spec), self._findings)
             if not schema.fields:
                 raise DataError(
                     f"source:{spec.name}",

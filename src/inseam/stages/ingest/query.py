@@ -7,12 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
 import pyarrow as pa
 
 from inseam.ir.checks import SourceSpec
 from inseam.kernel.errors import DataError, ExtraMissingError, NotFoundError, SettingError
-from inseam.stages.ingest.cells import Cells
 from inseam.stages.ingest.values import column_of
 
 if TYPE_CHECKING:
@@ -50,8 +48,8 @@ def _located(spec: SourceSpec, url: URL) -> URL:
     return url.set(database=str(path))
 
 
-def read_query(spec: SourceSpec) -> Iterator[Cells]:
-    """The rows of the source's query; ``lines`` are row numbers from 1. `DataError` carries the database's message."""
+def read_query(spec: SourceSpec) -> Iterator[pa.RecordBatch]:
+    """The rows of the source's query, at least one batch. `DataError` carries the database's message."""
     import sqlalchemy as sa
     from sqlalchemy.exc import NoSuchModuleError, SQLAlchemyError
 
@@ -59,18 +57,18 @@ def read_query(spec: SourceSpec) -> Iterator[Cells]:
     try:
         url = _located(spec, sa.make_url(database_url(spec)))
         engine = sa.create_engine(url, poolclass=sa.NullPool)
-        first = 1
+        is_empty = True
         with engine.connect() as connection:
             streaming = connection.execution_options(stream_results=True, max_row_buffer=FETCH_ROWS)
             # Escaped, so that a colon in the query is a colon; % is escaped by SQLAlchemy itself.
             result = streaming.execute(sa.text((spec.query or "").replace(":", "\\:")))
             names = list(result.keys())
             for rows in result.yield_per(FETCH_ROWS).partitions():
-                columns = {name: column_of(values) for name, values in zip(names, zip(*rows, strict=True), strict=True)}
-                yield Cells(columns, pa.array(np.arange(first, first + len(rows))), is_text=False)
-                first += len(rows)
-            if first == 1:
-                yield Cells({name: pa.nulls(0, pa.string()) for name in names}, pa.array([], pa.int64()), is_text=False)
+                columns = [column_of(values) for values in zip(*rows, strict=True)]
+                yield pa.record_batch(columns, names=names)
+                is_empty = False
+            if is_empty:
+                yield pa.record_batch([pa.nulls(0, pa.string()) for _ in names], names=names)
     except ModuleNotFoundError as error:
         driver = error.name or "a driver"
         if driver.startswith("psycopg"):

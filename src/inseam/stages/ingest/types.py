@@ -110,7 +110,7 @@ class Inference:
 def _has_long_integer(column: pa.Array, *, is_text: bool) -> bool:
     if at.is_integer(column.type):
         bounds = pc.min_max(column).as_py()
-        return bounds["min"] < -_EXACT or bounds["max"] > _EXACT
+        return bool(bounds["min"] < -_EXACT or bounds["max"] > _EXACT)
     if not is_text or not at.is_string(column.type) or pc.max(pc.binary_length(column)).as_py() < 16:
         return False
     return bool(pc.any(pc.match_substring_regex(column, _LONG_INTEGER)).as_py())

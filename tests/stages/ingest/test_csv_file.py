@@ -78,11 +78,27 @@ def test_a_quote_that_never_closes_takes_its_record_to_quarantine(tmp_path: Path
     assert rejects[0][2].rstrip().endswith("4,5\n6,7")
 
 
-def test_a_record_longer_than_a_block_is_refused_with_its_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(csv_file, "BLOCK_BYTES", 1 << 12)
+def test_a_record_longer_than_any_is_refused_with_its_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(csv_file, "BLOCK_BYTES", 1 << 10)
+    monkeypatch.setattr(csv_file, "LONGEST_RECORD", 1 << 12)
     text = "a,b\n" + "1,2\n" * 10 + '3,"' + "4,5\n" * 5_000
-    with pytest.raises(DataError, match="quote that is left open"):
+    with pytest.raises(DataError, match="quote that is left open") as raised:
         read(written(tmp_path, text))
+    assert "a record after line 12 is longer" in raised.value.problems[0].found
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+@pytest.mark.parametrize("before", [0, 1, 500])
+def test_a_record_longer_than_a_block_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, before: int, encoding: str
+) -> None:
+    lines = ["", "a,b", *(f"{n}" if n % 11 == 10 else f'{n},"é\n{n}"' for n in range(before)), f'x,"{"é" * 2_000}"']
+    path = written(tmp_path, "\n".join([*lines, "last,1", "2,3,4"]).encode(encoding))
+    whole = read(path)
+    assert whole[0][-2][1] == ("x", "é" * 2_000)
+    assert (len(whole[0]), len(whole[1])) == (before - before // 11 + 2, before // 11 + 1)
+    monkeypatch.setattr(csv_file, "BLOCK_BYTES", 256)
+    assert read(path) == whole
 
 
 def test_small_blocks_give_the_same_records(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

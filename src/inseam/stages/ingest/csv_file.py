@@ -21,8 +21,10 @@ from inseam.stages.ingest.csv_layout import Layout, layout
 from inseam.stages.ingest.location import InputFile, physical_lines
 from inseam.stages.ingest.values import as_json
 
-BLOCK_BYTES = 8 << 20
-"""The longest record that can be read, and what is held at a time."""
+BLOCK_BYTES = 1 << 20
+"""What is read at a time: Arrow reads up to 32 blocks ahead, so that this bounds the memory."""
+LONGEST_RECORD = 8 << 20
+"""Bytes. From the first record on that is longer than a block, blocks are as long as this."""
 UNCLOSED = "a quote that opens in this record is never closed"
 
 
@@ -45,21 +47,36 @@ def read_csv(file: InputFile, spec: SourceSpec, advance: Callable[[int], None]) 
     found = layout(file, spec)
     if found is None:
         return
-    with _bytes(file) as source:
-        place = _Place(number=1 + found.blank_lines, line=1 + found.blank_lines)
+    place = _Place(number=1, line=1 + found.blank_lines)
+    for size in (BLOCK_BYTES, LONGEST_RECORD):
         try:
-            reader = _open(source, found, place)
-            for batch, is_last in _with_last(reader):
-                yield _cells(batch, file, found, place, is_last=is_last)
-                advance(reader_position(source))
+            yield from _blocks(file, found, place, size, advance)
+            return
         except pa.ArrowInvalid as error:
-            raise _unreadable(file, spec, place, error) from error
+            is_longer = "straddl" in str(error) or "out of sync" in str(error)
+            if not is_longer or size == LONGEST_RECORD:
+                raise _unreadable(file, spec, place, error, is_longer=is_longer) from error
+            place = _Place(number=1, line=place.line)
 
 
-def _bytes(file: InputFile) -> Any:
-    """Arrow's own file where nothing has to be recoded or unpacked: it reads without Python."""
+def _blocks(
+    file: InputFile, found: Layout, place: _Place, size: int, advance: Callable[[int], None]
+) -> Iterator[Cells]:
+    """The records from a place on."""
+    with _bytes_from(file, place.line) as source:
+        for batch, is_last in _with_last(_open(source, found, place, size)):
+            yield _cells(batch, file, found, place, is_last=is_last)
+            advance(reader_position(source))
+
+
+def _bytes_from(file: InputFile, line: int) -> Any:
+    """The file from a physical line on: Arrow's own where nothing has to be recoded, for that reads without Python."""
     is_plain = file.encoding == "utf-8" and file.path.suffix != ".gz"
-    return pa.OSFile(str(file.path)) if is_plain else file.open()
+    source: Any = pa.OSFile(str(file.path)) if is_plain else file.open()
+    rest = sum(len(text.encode()) for text in islice(physical_lines(file), line - 1))
+    while rest:
+        rest -= len(source.read(min(rest, LONGEST_RECORD)))
+    return source
 
 
 def reader_position(source: Any) -> int:
@@ -70,11 +87,11 @@ def reader_position(source: Any) -> int:
         return 0
 
 
-def _open(source: Any, found: Layout, place: _Place) -> pacsv.CSVStreamingReader:
+def _open(source: Any, found: Layout, place: _Place, size: int) -> pacsv.CSVStreamingReader:
     return pacsv.open_csv(
         source,
         read_options=pacsv.ReadOptions(
-            column_names=list(found.names), use_threads=False, block_size=BLOCK_BYTES, skip_rows=found.blank_lines
+            column_names=list(found.names), use_threads=False, block_size=size
         ),
         parse_options=pacsv.ParseOptions(
             delimiter=found.delimiter,
@@ -94,10 +111,15 @@ def _open(source: Any, found: Layout, place: _Place) -> pacsv.CSVStreamingReader
 
 def _with_last(reader: pacsv.CSVStreamingReader) -> Iterator[tuple[pa.RecordBatch, bool]]:
     held = None
-    for batch in reader:
+    try:
+        for batch in reader:
+            if held is not None:
+                yield held, False
+            held = batch
+    except pa.ArrowInvalid:
         if held is not None:
             yield held, False
-        held = batch
+        raise
     if held is not None:
         yield held, True
 
@@ -214,11 +236,11 @@ def _is_unclosed(text: str, delimiter: str) -> bool:
     return False
 
 
-def _unreadable(file: InputFile, spec: SourceSpec, place: _Place, error: Exception) -> DataError:
-    if "straddl" in str(error) or "out of sync" in str(error):
+def _unreadable(file: InputFile, spec: SourceSpec, place: _Place, error: Exception, *, is_longer: bool) -> DataError:
+    if is_longer:
         return DataError(
             f"source:{spec.name}",
-            f"{file.path.name}: a record after line {place.line} is longer than {BLOCK_BYTES >> 20} MiB",
+            f"{file.path.name}: a record after line {place.line} is longer than {LONGEST_RECORD >> 20} MiB",
             mend="close the quote that is left open there, or declare the delimiter",
         )
     return DataError(f"source:{spec.name}", f"{file.path.name} cannot be read after line {place.line}: {error}")

@@ -110,7 +110,7 @@ class QueryInput:
         kept = None
         if is_again:
             self.scratch.mkdir(parents=True, exist_ok=True)
-            kept = cast(IO[bytes], TemporaryFile(dir=self.scratch))
+            kept = cast(IO[bytes], TemporaryFile(dir=self.scratch))  # noqa: SIM115 - read once more by whoever asked
         for batch in read_query(self.spec):
             if kept is not None:
                 # Each in a stream of its own: their columns need not be of the same types.

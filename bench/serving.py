@@ -145,7 +145,7 @@ def serve(directory: str, port: int, durability: str) -> None:
     from inseam.stages.serve.settings import ServeSettings
 
     factory = partial(make_app, directory, durability)
-    run(factory, host="127.0.0.1", port=port, workers=1, settings=ServeSettings())
+    run(factory, ServeSettings(port=port))
 
 
 FLOOR = """

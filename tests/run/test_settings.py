@@ -6,6 +6,7 @@ import pytest
 
 from inseam.kernel.errors import NotFoundError, SettingError
 from inseam.run.settings import find_root, read_settings
+from inseam.stages.serve.settings import Durability, ServeSettings
 
 
 def write(root: Path, text: str) -> Path:
@@ -52,6 +53,31 @@ def test_environment_variables_override_the_file(tmp_path: Path) -> None:
 def test_a_wrong_setting_is_named(tmp_path: Path, text: str, environment: str | None, told: str) -> None:
     with pytest.raises(SettingError, match=told):
         read_settings(write(tmp_path, text), environment, variables={})
+
+
+def test_an_environment_says_how_its_server_is_bounded_and_variables_override(tmp_path: Path) -> None:
+    text = '[project]\nname = "shop"\n[environments.prod.serve]\nmax_in_flight = 64\ndurability = "disk"\nport = 80\n'
+    root = write(tmp_path, text)
+
+    bare = read_settings(root, variables={})
+    prod = read_settings(root, "prod", {"INSEAM_SERVE_MAX_IN_FLIGHT": "8"})
+
+    assert bare.serve == ServeSettings()
+    assert prod.serve == ServeSettings(max_in_flight=8, durability=Durability.DISK, port=80)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("serve = 3", "a table"),
+        ("[environments.default.serve]\nmax_inflight = 3", r"default\.serve.*\n?.*did you mean 'max_in_flight'"),
+        ('[environments.default.serve]\ntokens = ["secret"]', "secrets"),
+        ("[environments.default.serv]\nport = 3", "did you mean 'serve'"),
+    ],
+)
+def test_a_wrong_setting_of_a_server_is_named(tmp_path: Path, text: str, told: str) -> None:
+    with pytest.raises(SettingError, match=f"(?s){told}"):
+        read_settings(write(tmp_path, f'[project]\nname = "shop"\n[environments.default]\n{text}\n'), variables={})
 
 
 def test_a_file_that_is_no_text_is_named(tmp_path: Path) -> None:

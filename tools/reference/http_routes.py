@@ -25,9 +25,13 @@ from inseam.stages.serve.settings import ServeSettings
 _INTRO = """
 This page shows an endpoint `lapse` whose model reads the view `spend` of a customer, and one input of the request. A
 running server describes its own endpoints at `/docs` and `/openapi.json`. With tokens set, every route but `/health`
-and `/ready` wants `authorization: Bearer TOKEN`. Every answer carries `x-request-id`, the caller's own where it sent
-one. A refusal's body is `{"problems": [{code, subject, found, expected, mend}], "request_id"}`; codes:
-[errors.md](errors.md).
+and `/ready` wants `authorization: Bearer TOKEN`, or the token as the password of HTTP Basic, for which a browser asks
+at `/docs`. A body is sent with `content-type: application/json`. Every answer of a route carries `x-request-id`, the
+caller's own where it sent one. A refusal's body is `{"problems": [{code, subject, found, expected, mend}],
+"request_id"}`; codes: [errors.md](errors.md).
+
+A connection can be answered before there is a route, and is then closed: 400 for what is no HTTP, 408 for a head that
+is not whole in time, 431 for one that is too large, 503 where there are too many connections.
 """
 
 

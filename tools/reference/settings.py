@@ -9,7 +9,7 @@ from markdown import code, prose, table
 from source import constant_texts, field_texts, modules
 
 from inseam.run.settings import Settings
-from inseam.stages.serve.settings import ServeSettings
+from inseam.stages.serve.settings import CHOICES, PREFIX, ServeSettings
 
 PROJECT = {"project": "name", "definitions": "definitions"}
 """Settings of the table [project], by what the file calls them; the others belong to an environment."""
@@ -28,6 +28,10 @@ memory = "2GB"
 [environments.production]
 home = "/var/lib/shop"
 ledger = "postgresql://shop@db/ledger"
+
+[environments.production.serve]
+workers = 4
+durability = "disk"
 ```
 """
 
@@ -36,22 +40,22 @@ def page() -> str:
     texts = field_texts("run/settings.py", "Settings")
     fields = {field.name: field for field in dataclasses.fields(Settings)}
     project = [(code(PROJECT[name]), _default(fields[name]), prose(texts[name])) for name in PROJECT]
-    chosen = [name for name in fields if name not in (*PROJECT, "root", "environment")]
+    chosen = [name for name in fields if name not in (*PROJECT, "root", "environment", "serve")]
     rows = [(code(n), code(f"INSEAM_{n.upper()}"), _default(fields[n]), prose(texts[n])) for n in chosen]
     served = field_texts("stages/serve/settings.py", "ServeSettings")
-    serve = [(code(f.name), _default(f), prose(served.get(f.name, ""))) for f in dataclasses.fields(ServeSettings)]
+    bounds = {field.name: field for field in dataclasses.fields(ServeSettings)}
+    serve = [(code(n), code(f"{PREFIX}{n.upper()}"), _default(bounds[n]), prose(served[n])) for n in CHOICES]
     return "\n".join(
         [
             _INTRO.strip() + "\n\n## `[project]`\n",
             table(("setting", "default", "what it is"), project),
             "## `[environments.NAME]`\n",
             table(("setting", "variable", "default", "what it is"), rows),
+            "## `[environments.NAME.serve]`\n",
+            prose(ServeSettings.__doc__ or "") + " `inseam serve --set NAME=VALUE` overrides a variable.\n",
+            table(("setting", "variable", "default", "what it is"), serve),
             "## Variables without a setting\n",
             table(("variable", "what it is"), _variables()),
-            "## Bounds of a server\n",
-            prose(ServeSettings.__doc__ or "") + " `inseam serve` takes tokens from the environment and "
-            "these defaults; a program that runs a server of its own sets them (`inseam.run.serving.application`).\n",
-            table(("field", "default", "what it is"), serve),
         ]
     )
 
@@ -60,7 +64,7 @@ def _variables() -> list[tuple[str, str]]:
     found = [("`INSEAM_ENVIRONMENT`", "The environment, where `--env` does not name it.")]
     for path, tree in modules("stages/serve"):
         for _, value, text in constant_texts(path, tree):
-            if str(value).startswith("INSEAM_"):
+            if str(value).startswith("INSEAM_") and text:
                 found.append((code(str(value)), prose(text).removeprefix("Environment variable: ").capitalize()))
     return found
 

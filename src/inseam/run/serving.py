@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from inseam.define.endpoint import Endpoint
 from inseam.define.project import Project
@@ -16,16 +17,19 @@ from inseam.run.context import Context
 from inseam.run.online import endpoint_reader
 from inseam.run.receipt import LOG
 from inseam.run.settings import read_settings
+from inseam.stages.serve.settings import ServeSettings, changed, read_tokens
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
     from inseam.stages.serve.endpoint import ServedEndpoint
-    from inseam.stages.serve.settings import ServeSettings
 
 
-def serve(context: Context, *, host: str, port: int, workers: int, is_open_allowed: bool = False) -> None:
-    """Serve every endpoint of the project until interrupted; the prediction log is compacted beside it."""
+def serve(context: Context, *, is_open_allowed: bool = False, **told: Any) -> None:
+    """Serve every endpoint of the project until interrupted; the prediction log is compacted beside it.
+
+    ``told`` overrides what the environment says of its server.
+    """
     from inseam.stages.serve.server import run
 
     if not context.project.all(Endpoint):
@@ -33,35 +37,25 @@ def serve(context: Context, *, host: str, port: int, workers: int, is_open_allow
             f"project:{context.project.name}", "it declares no endpoint", mend='add Endpoint("name", model)'
         )
     # Mistakes are told here, once, and not by every worker.
+    settings = changed(context.settings.serve, told, "inseam serve")
+    settings = replace(settings, tokens=read_tokens(os.environ), is_open_allowed=is_open_allowed)
     context.checked()
-    settings = serve_settings(is_open_allowed=is_open_allowed)
     factory = partial(application, context.settings.root, context.settings.environment, settings)
-    run(
-        factory,
-        host=host,
-        port=port,
-        workers=workers,
-        settings=settings,
-        upkeep=partial(_tend, context),
-    )
-
-
-def serve_settings(*, is_open_allowed: bool = False) -> ServeSettings:
-    """What a server is told by the environment: tokens are secrets and come from nowhere else."""
-    from inseam.stages.serve.settings import ServeSettings, read_tokens
-
-    return ServeSettings(tokens=read_tokens(os.environ), is_open_allowed=is_open_allowed)
+    run(factory, settings, upkeep=partial(_tend, context))
 
 
 def application(
     root: Path, environment: str, settings: ServeSettings | None = None, project: Project | None = None
 ) -> FastAPI:
-    """The ASGI application of a project, for a worker process or a server of one's own."""
+    """The ASGI application of a project, for a worker process or a server of one's own.
+
+    ``settings`` default to those of the environment, with its tokens.
+    """
     from inseam.stages.serve.app import create_app
     from inseam.stages.serve.log import PredictionLog
 
     context = Context(read_settings(root, environment), project)
-    told = settings or serve_settings()
+    told = settings or replace(context.settings.serve, tokens=read_tokens(os.environ))
     served = [_served(context, item.name, told) for item in context.project.all(Endpoint)]
     return create_app(
         served,

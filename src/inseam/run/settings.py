@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import tomllib
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
 from inseam.kernel.errors import NotFoundError, SettingError
 from inseam.kernel.names import did_you_mean, is_name
+from inseam.stages.serve.settings import ServeSettings, changed, from_variables
 
 FILE = "inseam.toml"
 
@@ -42,6 +43,8 @@ class Settings:
     """The most memory that the engine may take for data."""
     threads: int = 0
     """Worker threads of the engine; 0: one a core."""
+    serve: ServeSettings = field(default_factory=ServeSettings)
+    """The environment's table ``serve``: each can be overridden by ``INSEAM_SERVE_<NAME>``."""
 
     @property
     def directory(self) -> Path:
@@ -56,7 +59,8 @@ class Settings:
         return self.tracking or f"sqlite:///{self.directory / 'mlflow.db'}"
 
 
-_CHOICES = tuple(f.name for f in fields(Settings) if f.name not in ("root", "project", "definitions", "environment"))
+_ELSEWHERE = ("root", "project", "definitions", "environment", "serve")
+_CHOICES = tuple(one.name for one in fields(Settings) if one.name not in _ELSEWHERE)
 
 
 def find_root(start: Path) -> Path:
@@ -90,12 +94,16 @@ def read_settings(root: Path, environment: str | None = None, variables: Mapping
             f"environment {chosen}", f"{path} does not name it", mend=did_you_mean(chosen, {*environments, "default"})
         )
     values = dict(_section(environments, chosen, path))
+    where = f"{path} [environments.{chosen}"
+    served = _section(values, "serve", path)
+    values.pop("serve", None)
     for key in _CHOICES:
         override = variables.get(f"INSEAM_{key.upper()}")
         if override is not None:
             values[key] = override
     base = Settings(root=root, project=name, definitions=definitions or name, environment=chosen)
-    return replace(base, **_typed(values, f"{path} [environments.{chosen}]"))
+    serve = changed(changed(base.serve, served, f"{where}.serve]"), from_variables(variables), "INSEAM_SERVE_*")
+    return replace(base, serve=serve, **_typed(values, f"{where}]"))
 
 
 def _document(path: Path) -> Mapping[str, Any]:
@@ -124,7 +132,7 @@ def _only_known(values: Mapping[str, Any], known: Collection[str], where: str) -
 
 
 def _typed(values: Mapping[str, Any], where: str) -> dict[str, Any]:
-    _only_known(values, _CHOICES, where)
+    _only_known(values, (*_CHOICES, "serve"), where)
     typed: dict[str, Any] = {}
     for key, value in values.items():
         if key == "threads":

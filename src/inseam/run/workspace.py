@@ -174,13 +174,14 @@ class Workspace:
 
         return score(self.context, model, out=out, as_of=as_of, spine=spine, version=version, progress=progress)
 
-    def serve(
-        self, *, host: str = "127.0.0.1", port: int = 8000, workers: int = 1, is_open_allowed: bool = False
-    ) -> None:
-        """Serve every endpoint over HTTP until interrupted; ``is_open_allowed``: beyond this machine without tokens."""
+    def serve(self, *, is_open_allowed: bool = False, **told: Any) -> None:
+        """Serve every endpoint over HTTP until interrupted; ``is_open_allowed``: beyond this machine without tokens.
+
+        ``told``: settings of the environment's table ``serve`` to override, such as ``port=8080, durability="disk"``.
+        """
         from inseam.run.serving import serve
 
-        serve(self.context, host=host, port=port, workers=workers, is_open_allowed=is_open_allowed)
+        serve(self.context, is_open_allowed=is_open_allowed, **told)
 
     def compact(self) -> Mapping[str, int]:
         """Move the sealed segments of the prediction log into Delta tables."""

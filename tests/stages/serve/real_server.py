@@ -48,6 +48,8 @@ VIEW = WindowedAggregate(
 )
 FEATURES = (*VIEW.schema, *INPUTS)
 PREDICT = "/endpoints/lapse/predict"
+TOLD: dict[str, Any] = json.loads(os.environ.get("TOLD", "{}"))
+"""Settings of the server, from the test that started its process."""
 CUSTOMERS = 200
 
 
@@ -115,7 +117,7 @@ def make_app(directory: str) -> Any:
     from inseam.stages.serve.settings import ServeSettings
 
     root = Path(directory)
-    settings = ServeSettings(segment_bytes=20_000)
+    settings = ServeSettings(segment_bytes=20_000, **TOLD)
     store = adapter("online", "lmdb")(root / "online", is_readonly=True)
     watch = ChampionWatch(ledger(root), "lapse", root / "models", specs=[spec()], poll_seconds=0.05)
     served = ServedEndpoint(spec(), watch, FeatureReader(store, [(VIEW, "f")], Schema(KEYS)))
@@ -134,7 +136,7 @@ def main() -> None:
     directory, port, workers = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
     factory = fail if "--fail" in sys.argv else make_app
     try:
-        run(partial(factory, directory), host="127.0.0.1", port=port, workers=workers, settings=ServeSettings())
+        run(partial(factory, directory), ServeSettings(port=port, workers=workers, **TOLD))
     except InseamError as error:
         sys.stderr.write(f"{error}\n")
         sys.exit(error.exit_code)
@@ -143,14 +145,15 @@ def main() -> None:
 class Server:
     """The process group of a running server."""
 
-    def __init__(self, directory: Path, *, workers: int = 1, options: tuple[str, ...] = ()) -> None:
+    def __init__(self, directory: Path, *, workers: int = 1, options: tuple[str, ...] = (), **told: Any) -> None:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
         self.errors = directory / f"server-{self.port}.err"
         command = [sys.executable, __file__, str(directory), str(self.port), str(workers), *options]
         with self.errors.open("wb") as log:
-            self.process = subprocess.Popen(command, stderr=log, start_new_session=True)
+            environment = {**os.environ, "TOLD": json.dumps(told)}
+            self.process = subprocess.Popen(command, stderr=log, start_new_session=True, env=environment)
 
     def await_ready(self, seconds: float = 60.0) -> None:
         deadline = time.monotonic() + seconds
@@ -172,7 +175,7 @@ class Server:
     def _ask(self, method: str, path: str, body: str | None) -> tuple[int, bytes]:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
         try:
-            connection.request(method, path, body)
+            connection.request(method, path, body, {"content-type": "application/json"} if body else {})
             reply = connection.getresponse()
             return reply.status, reply.read()
         finally:
@@ -191,8 +194,8 @@ class Server:
 
 
 @contextmanager
-def running(directory: Path, *, workers: int = 1, options: tuple[str, ...] = ()) -> Any:
-    server = Server(directory, workers=workers, options=options)
+def running(directory: Path, *, workers: int = 1, options: tuple[str, ...] = (), **told: Any) -> Any:
+    server = Server(directory, workers=workers, options=options, **told)
     try:
         yield server
     finally:
@@ -231,7 +234,7 @@ class Load:
             try:
                 if connection is None:
                     connection = http.client.HTTPConnection("127.0.0.1", self.server.port, timeout=20)
-                connection.request("POST", PREDICT, json.dumps(row))
+                connection.request("POST", PREDICT, json.dumps(row), {"content-type": "application/json"})
                 reply = connection.getresponse()
                 self.answered.append((reply.status, json.loads(reply.read())))
             except (OSError, http.client.HTTPException, ValueError):

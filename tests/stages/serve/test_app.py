@@ -2,7 +2,6 @@
 
 import json
 import math
-import re
 
 import pytest
 from serving_world import BOUNDARY, CUSTOMERS, DAY, ROW, Held, bundle, endpoint, spec
@@ -19,6 +18,7 @@ from inseam.stages.serve.log import PredictionLog
 from inseam.stages.serve.settings import ServeSettings
 
 PREDICT = "/endpoints/lapse/predict"
+JSON = {"content-type": "application/json"}
 
 
 def test_one_row_and_many_rows_give_the_same_prediction(serve):
@@ -106,9 +106,9 @@ def test_bad_input_names_the_field_what_was_found_and_what_was_expected(serve, b
 
 def test_body_that_is_no_json_is_refused(serve):
     with serve(endpoint()) as client:
-        reply = client.post(PREDICT, content=b'{"customer_id": "c1"')
-        wide = client.post(PREDICT, content=json.dumps(ROW).replace("12.5", "1e999"))
-        torn = [client.post(path, content=b'{"outcome": "\xff"}') for path in (PREDICT, "/outcomes")]
+        reply = client.post(PREDICT, content=b'{"customer_id": "c1"', headers=JSON)
+        wide = client.post(PREDICT, content=json.dumps(ROW).replace("12.5", "1e999"), headers=JSON)
+        torn = [client.post(path, content=b'{"outcome": "\xff"}', headers=JSON) for path in (PREDICT, "/outcomes")]
     assert reply.status_code == 422 and "not JSON" in reply.json()["problems"][0]["found"]
     assert wide.status_code == 422 and "out of range" in wide.json()["problems"][0]["found"]
     assert [one.status_code for one in torn] == [422, 422]
@@ -186,21 +186,12 @@ def test_unknown_paths_and_methods(serve):
 def test_bodies_over_the_bound_are_refused_with_and_without_a_length(serve):
     with serve(endpoint(), max_body_bytes=300) as client:
         body = json.dumps({"rows": [ROW] * 10}).encode()
-        told = client.post(PREDICT, content=body)
-        streamed = client.post(PREDICT, content=(body[i : i + 50] for i in range(0, len(body), 50)))
+        told = client.post(PREDICT, content=body, headers=JSON)
+        parts = (body[i : i + 50] for i in range(0, len(body), 50))
+        streamed = client.post(PREDICT, content=parts, headers=JSON)
         small = client.post(PREDICT, json=ROW)
     assert (told.status_code, streamed.status_code, small.status_code) == (413, 413, 200)
     assert told.headers["connection"] == streamed.headers["connection"] == "close"
-
-
-def test_tokens_guard_everything_but_health_and_readiness(serve):
-    with serve(endpoint(), tokens=("a-long-enough-token", "another-long-token")) as client:
-        bare = client.post(PREDICT, json=ROW)
-        wrong = client.get("/metrics", headers={"authorization": "Bearer nope"})
-        right = client.post(PREDICT, json=ROW, headers={"authorization": "Bearer another-long-token"})
-        health, ready = client.get("/health"), client.get("/ready")
-    assert bare.status_code == 401 == wrong.status_code and bare.headers["www-authenticate"] == "Bearer"
-    assert right.status_code == health.status_code == ready.status_code == 200
 
 
 def test_request_ids_are_kept_when_harmless_and_made_otherwise(serve):
@@ -298,26 +289,6 @@ def test_metrics_count_requests_rows_missing_and_versions(serve):
     assert 'inseam_rows_missing_total{endpoint="lapse",view="visits"} 1.0' in text
     assert 'inseam_model_version{endpoint="lapse",model="lapse"} 1.0' in text
     assert "inseam_log_bytes_total" in text and "inseam_prediction_seconds_bucket" in text
-
-
-def test_openapi_documents_each_endpoint_with_types_and_examples_that_work(serve):
-    with serve(endpoint()) as client:
-        document = client.get("/openapi.json").json()
-        body = document["paths"][PREDICT]["post"]["requestBody"]["content"]["application/json"]
-        replies = {name: client.post(PREDICT, json=one["value"]) for name, one in body["examples"].items()}
-        docs = client.get("/docs")
-        assets = [client.get(url) for url in re.findall(r'(?:href|src)="(.+?)"', docs.text)]
-        listed = client.get("/endpoints").json()
-    row = document["components"]["schemas"]["LapseRow"]
-    assert row["properties"]["customer_id"] == {"type": "string"}
-    assert row["required"] == ["customer_id", "basket_value", "coupon", "first_seen"]
-    assert row["additionalProperties"] is False
-    assert {name: reply.status_code for name, reply in replies.items()} == dict.fromkeys(replies, 200)
-    assert len(replies) == 3 and docs.status_code == 200
-    # Nothing of the page is fetched from anywhere else.
-    assert len(assets) == 3
-    assert all(asset.status_code == 200 and asset.url.host == docs.url.host for asset in assets)
-    assert listed[0]["inputs"] == {"basket_value": "float64", "coupon": "string", "first_seen": "date"}
 
 
 def test_durability_on_disk_answers_after_the_sync(serve, tmp_path):

@@ -21,7 +21,8 @@ async def ask(app, body, *, path=PREDICT):
     async def send(message):
         sent.append(message)
 
-    await app({"type": "http", "method": "POST", "path": path, "headers": []}, receive, send)
+    headers = [(b"content-type", b"application/json")]
+    await app({"type": "http", "method": "POST", "path": path, "headers": headers}, receive, send)
     return sent[0]["status"], dict(sent[0]["headers"]), json.loads(sent[1]["body"])
 
 

@@ -9,12 +9,11 @@ from typing import Any
 
 from fastapi import FastAPI
 from fastapi import Request as HttpRequest
-from fastapi.responses import JSONResponse, Response
-from fastapi_swagger import patch_fastapi
+from fastapi.responses import PlainTextResponse, Response
 from starlette.exceptions import HTTPException
 
 from inseam.kernel.errors import DefinitionError, Problem
-from inseam.kernel.types import Field
+from inseam.stages.serve.docs import add_docs
 from inseam.stages.serve.endpoint import ServedEndpoint
 from inseam.stages.serve.front import REQUEST_ID, Front
 from inseam.stages.serve.http import JSON, Receive, Scope, Send, problem_body
@@ -23,8 +22,8 @@ from inseam.stages.serve.journal import Journal
 from inseam.stages.serve.log import PredictionLog
 from inseam.stages.serve.metrics import CONTENT_TYPE
 from inseam.stages.serve.openapi import document
-from inseam.stages.serve.reply import described
 from inseam.stages.serve.settings import ServeSettings
+from inseam.stages.serve.state import Health, Listing, Readiness, listing, readiness
 
 _TEND_SECONDS = 1.0
 
@@ -88,8 +87,7 @@ def create_app(
     app = ServingApp(title=title, lifespan=lifespan, docs_url=None, redoc_url=None, swagger_ui_oauth2_redirect_url=None)
     app.front = front
     _add_routes(app)
-    # The page's script and style come with the package: FastAPI's own would be fetched from a CDN by the browser.
-    patch_fastapi(app, redirect_from_root_to_docs=False, swagger_ui_parameters={})
+    add_docs(app)
     return app
 
 
@@ -129,59 +127,31 @@ def _add_routes(app: ServingApp) -> None:
     front = app.front
 
     @app.get("/health", tags=["server"], summary="The process answers")
-    async def health() -> dict[str, str]:
-        return {"status": "ok"}
+    async def health() -> Health:
+        return Health()
 
-    @app.get("/ready", tags=["server"], summary="Models are loaded and the log takes predictions")
-    async def ready() -> JSONResponse:
-        state = _readiness(front)
-        return JSONResponse(state, 200 if state["ready"] else 503)
+    @app.get(
+        "/ready",
+        tags=["server"],
+        summary="Models are loaded and the log takes predictions",
+        responses={503: {"model": Readiness, "description": "not yet, or not now: the problem is named"}},
+    )
+    async def ready(response: Response) -> Readiness:
+        state = readiness(front.endpoints, front.log)
+        response.status_code = 200 if state.ready else 503
+        return state
 
-    @app.get("/metrics", tags=["server"], summary="Prometheus metrics", response_class=Response)
+    @app.get("/metrics", tags=["server"], summary="Prometheus metrics", response_class=PlainTextResponse)
     async def metrics() -> Response:
         _gauge(front)
         return Response(front.metrics.text(), media_type=CONTENT_TYPE)
 
     @app.get("/endpoints", tags=["server"], summary="What is served")
-    async def listed() -> list[dict[str, Any]]:
-        return [_listing(one) for _, one in sorted(front.endpoints.items())]
+    async def listed() -> list[Listing]:
+        return [listing(one) for _, one in sorted(front.endpoints.items())]
 
     @app.exception_handler(HTTPException)
     async def refused(request: HttpRequest, error: HTTPException) -> Response:
         problem = Problem("http", request.url.path, str(error.detail))
         body = problem_body([problem], request.scope[REQUEST_ID])
         return Response(body, error.status_code, error.headers, JSON.decode())
-
-
-def _readiness(front: Front) -> dict[str, Any]:
-    endpoints = {
-        name: {
-            "model_version": one.champion.current.version if one.champion.current is not None else None,
-            "problem": one.champion.problem,
-        }
-        for name, one in sorted(front.endpoints.items())
-    }
-    is_loaded = all(one["model_version"] is not None for one in endpoints.values())
-    log = "its size limit is reached: run `inseam compact`" if front.log.is_full else None
-    return {"ready": is_loaded and log is None, "endpoints": endpoints, "prediction_log": {"problem": log}}
-
-
-def _listing(one: ServedEndpoint) -> dict[str, Any]:
-    spec, champion = one.spec, one.champion.current
-    model: dict[str, Any] = {"model": spec.model, "model_version": None}
-    if champion is not None:
-        model |= {"model_version": champion.version, **described(champion.bundle.manifest)}
-    return {
-        "name": spec.name,
-        "predict": f"/endpoints/{spec.name}/predict",
-        **model,
-        "keys": _types(spec.keys),
-        "inputs": _types(spec.inputs),
-        "features": _types(tuple(field for view in spec.views for field in view.schema)),
-        "unknown": spec.unknown,
-        "max_rows": spec.max_rows,
-    }
-
-
-def _types(fields: Sequence[Field]) -> dict[str, str]:
-    return {field.name: field.type.value for field in fields}

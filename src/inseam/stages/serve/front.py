@@ -13,6 +13,7 @@ from inseam.kernel.names import did_you_mean
 from inseam.stages.serve.batch import Batcher
 from inseam.stages.serve.endpoint import ServedEndpoint
 from inseam.stages.serve.http import (
+    OPEN_PATHS,
     Application,
     ClientGoneError,
     Guard,
@@ -24,6 +25,7 @@ from inseam.stages.serve.http import (
     answer,
     problem_body,
     read_body,
+    require_json,
 )
 from inseam.stages.serve.journal import Journal
 from inseam.stages.serve.log import PredictionLog
@@ -36,7 +38,8 @@ from inseam.stages.serve.shed import Shedder
 
 REQUEST_ID = "inseam.request_id"
 """Where the ASGI scope has it for the application behind."""
-_OPEN_PATHS = ("/health", "/ready")
+_PAGES = ("/docs", "/openapi.json", "/swagger/")
+"""What a browser opens: it is asked for a password, which is a token, since it has no other way to send one."""
 _ENDPOINTS, _PREDICT = "/endpoints/", "/predict"
 _PREDICTIONS, _OUTCOME, _OUTCOMES = "/predictions/", "/outcome", "/outcomes"
 
@@ -65,16 +68,18 @@ class Front:
         path: str = scope["path"]
         endpoint, route = "", "other"
         try:
-            if path not in _OPEN_PATHS and not self._guard.admits(head.authorization):
-                raise RequestRefusedError(401, Problem("unauthorized", path, "no valid bearer token came with it"))
+            if path not in OPEN_PATHS and not self._guard.admits(head.authorization):
+                raise RequestRefusedError(401, Problem("unauthorized", path, "no valid token came with it"))
             if path.startswith(_ENDPOINTS) and path.endswith(_PREDICT):
                 route, name = "predict", path[len(_ENDPOINTS) : -len(_PREDICT)]
                 endpoint = name if name in self.endpoints else ""
                 _require_post(scope, path)
+                require_json(head)
                 body = await self._predict(name, head, receive, started)
             elif path == _OUTCOMES or (path.startswith(_PREDICTIONS) and path.endswith(_OUTCOME)):
                 route = "outcome"
                 _require_post(scope, path)
+                require_json(head)
                 body = await self._outcome(path, head, receive)
             else:
                 status = await self._pass_on(scope, receive, send, head, behind)
@@ -84,13 +89,14 @@ class Front:
             await answer(send, status, body, head.request_id)
         except RequestRefusedError as refused:
             status = refused.status
-            await self._refuse(send, refused, head)
+            await self._refuse(send, refused, head, path)
         except ClientGoneError:
             status = 499
         except Exception as error:  # noqa: BLE001 - whatever it was, its text stays here
             self.journal.failure(error, request_id=head.request_id.decode())
             status = 500
-            await self._refuse(send, RequestRefusedError(500, Problem("internal", path, "the request failed")), head)
+            problem = Problem("internal", path, "the request failed")
+            await self._refuse(send, RequestRefusedError(500, problem), head, path)
         self._done(scope, head, started, endpoint, route, status)
 
     async def _predict(self, name: str, head: Head, receive: Receive, started: float) -> bytes:
@@ -100,7 +106,7 @@ class Front:
             raise RequestRefusedError(404, Problem("not-found", f"endpoint:{name}", "it is not served here", "", mend))
         settings = self.settings
         body = await read_body(
-            receive, head, most=settings.max_body_bytes, timeout_seconds=settings.body_timeout_seconds
+            receive, head, most=settings.max_body_bytes, timeout_seconds=settings.client_timeout_seconds
         )
         if self.log.is_full:
             raise self._shed("log-full", Problem("log-full", "prediction log", "it has reached its size limit"))
@@ -118,7 +124,7 @@ class Front:
     async def _outcome(self, path: str, head: Head, receive: Receive) -> bytes:
         settings = self.settings
         body = await read_body(
-            receive, head, most=settings.max_body_bytes, timeout_seconds=settings.body_timeout_seconds
+            receive, head, most=settings.max_body_bytes, timeout_seconds=settings.client_timeout_seconds
         )
         if path == _OUTCOMES:
             found = self._desk.many(body)
@@ -167,12 +173,13 @@ class Front:
         self.metrics.shed.labels(reason).inc()
         return RequestRefusedError(503, problem)
 
-    async def _refuse(self, send: Send, refused: RequestRefusedError, head: Head) -> None:
+    async def _refuse(self, send: Send, refused: RequestRefusedError, head: Head, path: str) -> None:
         more = []
         if refused.status == 503:
             more.append(self._retry)
         elif refused.status == 401:
-            more.append((b"www-authenticate", b"Bearer"))
+            is_page = path.startswith(_PAGES)
+            more.append((b"www-authenticate", b'Basic realm="inseam", charset="UTF-8"' if is_page else b"Bearer"))
         elif refused.status == 405:
             more.append((b"allow", b"POST"))
         elif refused.status in (408, 413):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import binascii
 import hashlib
 import hmac
 import itertools
@@ -23,6 +25,9 @@ Send = Callable[[Message], Awaitable[None]]
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 JSON = b"application/json"
+OPEN_PATHS = ("/health", "/ready")
+"""They are answered without a token: load balancers have none."""
+_JSON = re.compile(rb'application/json\s*(;\s*charset\s*=\s*"?utf-8"?\s*)?\Z', re.IGNORECASE)
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._:-]{1,64}\Z")
 _numbers = itertools.count()
 _process = os.urandom(6).hex()
@@ -36,15 +41,21 @@ class ClientGoneError(Exception):
 class Head:
     """The request headers that the server reads."""
 
-    __slots__ = ("authorization", "length", "request_id")
+    __slots__ = ("authorization", "content_encoding", "content_type", "length", "request_id")
 
     def __init__(self, headers: Iterable[tuple[bytes, bytes]]) -> None:
         self.authorization = b""
+        self.content_encoding = b""
+        self.content_type = b""
         self.length = 0
         request_id = b""
         for name, value in headers:
             if name == b"content-length":
                 self.length = int(value) if value.isdigit() else 0
+            elif name == b"content-type":
+                self.content_type = value
+            elif name == b"content-encoding":
+                self.content_encoding = value
             elif name == b"authorization":
                 self.authorization = value
             elif name == b"x-request-id":
@@ -56,7 +67,7 @@ class Head:
 
 
 class Guard:
-    """Bearer tokens, compared in constant time."""
+    """Tokens, as ``Bearer`` or as the password of ``Basic`` (which a browser asks its user for), in constant time."""
 
     def __init__(self, tokens: Sequence[str]) -> None:
         self._digests = [hashlib.sha256(token.encode()).digest() for token in tokens]
@@ -64,11 +75,36 @@ class Guard:
     def admits(self, authorization: bytes) -> bool:
         if not self._digests:
             return True
-        scheme, _, token = authorization.partition(b" ")
-        found = hashlib.sha256(token.strip()).digest()
+        found = hashlib.sha256(_secret(authorization)).digest()
         # Every token is compared, whichever matches.
         matches = [hmac.compare_digest(found, digest) for digest in self._digests]
-        return scheme.lower() == b"bearer" and any(matches)
+        return any(matches)
+
+
+def _secret(authorization: bytes) -> bytes:
+    """What the header claims to be a token; empty, which none is, when it claims nothing."""
+    scheme, _, rest = authorization.partition(b" ")
+    if scheme.lower() == b"bearer":
+        return rest.strip()
+    if scheme.lower() == b"basic":
+        try:
+            return base64.b64decode(rest.strip(), validate=True).partition(b":")[2]
+        except binascii.Error:
+            return b""
+    return b""
+
+
+def require_json(head: Head) -> None:
+    """`RequestRefusedError` 415 for any other body, and for one that does not say what it is.
+
+    So no form of a foreign web page can ask a server on its visitor's machine, or with its visitor's password.
+    """
+    if head.content_encoding not in (b"", b"identity"):
+        found = head.content_encoding.decode("latin-1")
+        raise RequestRefusedError(415, Problem("content-encoding", "content-encoding", found, "a plain body"))
+    if head.content_type != JSON and not _JSON.match(head.content_type):
+        found = head.content_type.decode("latin-1") or "nothing"
+        raise RequestRefusedError(415, Problem("content-type", "content-type", found, JSON.decode()))
 
 
 async def read_body(receive: Receive, head: Head, *, most: int, timeout_seconds: float) -> bytes:

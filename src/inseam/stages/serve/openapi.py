@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from inseam.stages.serve.http import OPEN_PATHS
 from inseam.stages.serve.outcomes import OutcomeRequest, OutcomesRequest
 from inseam.stages.serve.reply import Reply
 from inseam.stages.serve.request import FEATURES, ROWS, RequestSchema
@@ -26,13 +27,18 @@ _PROBLEMS = {
         "request_id": {"type": "string"},
     },
 }
+_UNAUTHORIZED = "tokens are set and none came with the request"
 _REFUSALS = {
-    "401": "a bearer token is missing or wrong",
-    "404": "no such endpoint, or an entity that the endpoint rejects",
+    "401": _UNAUTHORIZED,
+    "408": "the body did not arrive in time",
     "413": "the body is too large",
+    "415": "the content type is not application/json",
     "422": "a field is wrong: its path, what was found and what was expected",
-    "503": "overloaded or not ready: try again after `Retry-After` seconds",
+    "500": "it failed inside; the server's log has the request id",
+    "503": "overloaded, not ready or not able to log: try again after `Retry-After` seconds",
 }
+_UNKNOWN_ENTITY = "an entity that the endpoint rejects"
+_UNKNOWN_ID = "no endpoint here has made a prediction with this id"
 
 
 def document(plain: dict[str, Any], schemas: Sequence[RequestSchema], *, is_guarded: bool) -> dict[str, Any]:
@@ -45,6 +51,9 @@ def document(plain: dict[str, Any], schemas: Sequence[RequestSchema], *, is_guar
     )
     own = plain.setdefault("components", {}).setdefault("schemas", {})
     own.update(components | {"Problems": _PROBLEMS})
+    for path, route in plain.get("paths", {}).items():
+        if path not in OPEN_PATHS:
+            route["get"]["responses"] |= _refused({"401": _UNAUTHORIZED})
     paths: dict[str, Any] = {f"/endpoints/{schema.endpoint}/predict": {"post": _predict(schema)} for schema in schemas}
     paths["/predictions/{id}/outcome"] = {"post": _outcome("Tell what became true of one prediction", "OutcomeRequest")}
     paths["/predictions/{id}/outcome"]["post"]["parameters"] = [
@@ -53,14 +62,22 @@ def document(plain: dict[str, Any], schemas: Sequence[RequestSchema], *, is_guar
     paths["/outcomes"] = {"post": _outcome("Tell what became true of many predictions", "OutcomesRequest")}
     plain["paths"] = paths | plain.get("paths", {})
     if is_guarded:
-        plain["components"]["securitySchemes"] = {"bearer": {"type": "http", "scheme": "bearer"}}
-        plain["security"] = [{"bearer": []}]
+        _guard(plain)
     return plain
+
+
+def _guard(plain: dict[str, Any]) -> None:
+    """Either scheme opens a route: a program sends the token, a browser sends it as a password."""
+    schemes = ("bearer", "basic")
+    plain["components"]["securitySchemes"] = {name: {"type": "http", "scheme": name} for name in schemes}
+    plain["security"] = [{name: []} for name in schemes]
+    for path in OPEN_PATHS:
+        plain["paths"][path]["get"]["security"] = []
 
 
 def _predict(schema: RequestSchema) -> dict[str, Any]:
     shapes = [schema.row, schema.given_row] if schema.view_features else [schema.row]
-    references = [{"$ref": _TEMPLATE.format(name=shape.__name__)} for shape in shapes]
+    references = [_reference(shape.__name__) for shape in shapes]
     # A request brings features for all of its rows or for none.
     arrays = [{"type": "array", "minItems": 1, "maxItems": schema.max_rows, "items": row} for row in references]
     many = {
@@ -81,16 +98,19 @@ def _predict(schema: RequestSchema) -> dict[str, Any]:
         "summary": f"Predict with {schema.endpoint}",
         "operationId": f"predict_{schema.endpoint}",
         "requestBody": _body({"anyOf": [*references, many]}, examples),
-        "responses": _responses("Reply"),
+        "responses": _responses("logged durably and answered", _reference("Reply"), _UNKNOWN_ENTITY),
     }
 
 
 def _outcome(summary: str, request: str) -> dict[str, Any]:
     accepted = {"type": "object", "properties": {"accepted": {"type": "integer"}}, "required": ["accepted"]}
-    responses = _responses("Reply")
-    responses["200"] = {"description": "stored durably", "content": {"application/json": {"schema": accepted}}}
-    reference = {"$ref": _TEMPLATE.format(name=request)}
-    return {"tags": ["outcomes"], "summary": summary, "requestBody": _body(reference, None), "responses": responses}
+    responses = _responses("stored durably", accepted, _UNKNOWN_ID)
+    return {
+        "tags": ["outcomes"],
+        "summary": summary,
+        "requestBody": _body(_reference(request), None),
+        "responses": responses,
+    }
 
 
 def _body(schema: Mapping[str, Any], examples: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -100,8 +120,15 @@ def _body(schema: Mapping[str, Any], examples: Mapping[str, Any] | None) -> dict
     return {"required": True, "content": {"application/json": content}}
 
 
-def _responses(name: str) -> dict[str, Any]:
-    problems = {"application/json": {"schema": {"$ref": _TEMPLATE.format(name="Problems")}}}
-    refused = {status: {"description": text, "content": problems} for status, text in _REFUSALS.items()}
-    content = {"application/json": {"schema": {"$ref": _TEMPLATE.format(name=name)}}}
-    return {"200": {"description": "logged durably and answered", "content": content}, **refused}
+def _responses(done: str, schema: Mapping[str, Any], not_found: str) -> dict[str, Any]:
+    answered = {"200": {"description": done, "content": {"application/json": {"schema": schema}}}}
+    return answered | dict(sorted(_refused(_REFUSALS | {"404": not_found}).items()))
+
+
+def _refused(statuses: Mapping[str, str]) -> dict[str, Any]:
+    content = {"application/json": {"schema": _reference("Problems")}}
+    return {status: {"description": text, "content": content} for status, text in statuses.items()}
+
+
+def _reference(name: str) -> dict[str, str]:
+    return {"$ref": _TEMPLATE.format(name=name)}

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
-from typing import Any
 
 import msgspec
 import numpy as np
@@ -87,8 +86,3 @@ def _of_views(views: ViewColumns, rows: int) -> list[tuple[dict[str, str], list[
         }
         found.append((boundaries, absent, old))
     return found
-
-
-def described(manifest: BundleManifest) -> Mapping[str, Any]:
-    """What a client must know to read the answers."""
-    return {"task": manifest.task.value, "classes": list(manifest.classes)}

@@ -37,9 +37,14 @@ def create(directory: Path) -> tuple[Path, int]:
     stem = directory / str(uuid_utils.uuid7())
     hidden, path = stem.with_suffix(_NEW), stem.with_suffix(OPEN)
     descriptor = os.open(hidden, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o640)
-    fcntl.flock(descriptor, fcntl.LOCK_EX)
-    os.write(descriptor, MAGIC)
-    hidden.rename(path)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        write_all(descriptor, MAGIC, at=0)
+        hidden.rename(path)
+    except OSError:
+        os.close(descriptor)
+        hidden.unlink(missing_ok=True)
+        raise
     return path, descriptor
 
 

@@ -13,13 +13,13 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from inseam.kernel.errors import ExtraMissingError, InseamError, RefusedError, SettingError
 from inseam.stages.serve.settings import ServeSettings, check_host
 
 _BACKLOG = 2048
-_GRACE_SECONDS = 20
 _STARTUP_FAILURE = 3
 """uvicorn's own exit status for an application that cannot start: it is not tried again."""
 _MULTIPROCESS = "PROMETHEUS_MULTIPROC_DIR"
@@ -27,11 +27,8 @@ _MULTIPROCESS = "PROMETHEUS_MULTIPROC_DIR"
 
 def run(
     factory: Callable[[], Any],
-    *,
-    host: str,
-    port: int,
-    workers: int,
     settings: ServeSettings,
+    *,
     upkeep: Callable[[], None] | None = None,
     upkeep_seconds: float = 60.0,
 ) -> None:
@@ -41,34 +38,16 @@ def run(
     `functools.partial` of one. ``upkeep`` (compaction of the prediction log) runs now and then in this process, which
     answers no request. `SettingError` for a host that nothing guards or a port that is taken.
     """
-    check_host(host, settings)
+    check_host(settings)
     try:
-        import uvicorn
         from uvicorn.supervisors import Multiprocess
     except ModuleNotFoundError as error:
         raise ExtraMissingError.for_library(error.name or "uvicorn", "serve") from None
-    from inseam.stages.serve.journal import LOG_CONFIG
 
-    bound = bind(host, port)
+    bound = bind(settings.host, settings.port)
     shared = tempfile.mkdtemp(prefix="inseam-metrics-")
     os.environ[_MULTIPROCESS] = shared
-    config = uvicorn.Config(
-        _Factory(factory, os.getpid()),
-        factory=True,
-        host=host,
-        port=port,
-        workers=workers,
-        loop="uvloop",
-        http="httptools",
-        ws="none",
-        lifespan="on",
-        access_log=False,
-        log_config=LOG_CONFIG,
-        server_header=False,
-        date_header=False,
-        backlog=_BACKLOG,
-        timeout_graceful_shutdown=_GRACE_SECONDS,
-    )
+    config = _config(_Factory(factory, os.getpid()), settings)
     stopping = threading.Event()
     if upkeep is not None:
         threading.Thread(target=_repeat, args=(upkeep, upkeep_seconds, stopping), daemon=True).start()
@@ -82,6 +61,33 @@ def run(
         shutil.rmtree(shared, ignore_errors=True)
     if any(process.exitcode == _STARTUP_FAILURE for process in supervisor.processes):
         raise RefusedError("server", "a worker could not start", mend="its reason is in the log above")
+
+
+def _config(factory: Callable[[], Any], settings: ServeSettings) -> Any:
+    import uvicorn
+
+    from inseam.stages.serve.connection import GuardedProtocol
+    from inseam.stages.serve.journal import LOG_CONFIG
+
+    return uvicorn.Config(
+        factory,
+        factory=True,
+        host=settings.host,
+        port=settings.port,
+        workers=settings.workers,
+        loop="uvloop",
+        http=partial(GuardedProtocol, settings=settings),
+        ws="none",
+        lifespan="on",
+        proxy_headers=False,
+        access_log=False,
+        log_config=LOG_CONFIG,
+        server_header=False,
+        date_header=False,
+        backlog=_BACKLOG,
+        timeout_keep_alive=settings.keep_alive_seconds,
+        timeout_graceful_shutdown=settings.shutdown_seconds,
+    )
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -142,9 +148,3 @@ def _repeat(work: Callable[[], None], seconds: float, stopping: threading.Event)
             work()
         except Exception as error:  # noqa: BLE001 - upkeep is tried again; serving goes on
             logging.getLogger("uvicorn.error").warning("upkeep failed: %s", type(error).__name__)
-
-
-def workers_by_default() -> int:
-    """A worker a core that this process may use."""
-    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return max(1, count or 1)

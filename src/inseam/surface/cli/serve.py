@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Optional
 
 import typer
 
@@ -10,10 +10,18 @@ from inseam.surface.cli.session import workspace
 
 def serve(
     host: Annotated[
-        str, typer.Option(help="Beyond this machine, tokens are needed: INSEAM_SERVE_TOKENS.")
-    ] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65_535)] = 8000,
-    workers: Annotated[int, typer.Option(min=1, max=256, help="Worker processes.")] = 1,
+        Optional[str],  # noqa: UP045 - typer evaluates the annotation
+        typer.Option(help="Beyond this machine, tokens are needed: INSEAM_SERVE_TOKENS.", show_default="127.0.0.1"),
+    ] = None,
+    port: Annotated[Optional[int], typer.Option(min=0, max=65_535, show_default="8000")] = None,  # noqa: UP045
+    workers: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option(min=1, max=256, help="Worker processes.", show_default="1"),
+    ] = None,
+    set_: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option("--set", metavar="NAME=VALUE", help="Any setting of the table serve, such as durability=disk."),
+    ] = None,
     allow_open: Annotated[
         bool, typer.Option("--allow-open", help="Serve beyond this machine although no token guards it.")
     ] = False,
@@ -22,7 +30,11 @@ def serve(
 ) -> None:
     """Serve every endpoint over HTTP: docs at /docs, metrics at /metrics. Promotions are picked up live.
 
+    Options override variables (INSEAM_SERVE_NAME), and those override the environment's table serve in inseam.toml.
+
     Example: inseam serve --port 8080 --workers 2
     """
+    told = options.pairs(set_, "--set")
+    named = {"host": host, "port": port, "workers": workers}
     with workspace(project, environment) as opened:
-        opened.serve(host=host, port=port, workers=workers, is_open_allowed=allow_open)
+        opened.serve(**told | {k: v for k, v in named.items() if v is not None}, is_open_allowed=allow_open)

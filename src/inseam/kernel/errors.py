@@ -138,3 +138,10 @@ class UnsafeArtifactError(InseamError):
 
     code = "unsafe-artifact"
     exit_code = 9
+
+
+class UnavailableError(InseamError):
+    """A server that is needed does not answer now; the same may succeed later."""
+
+    code = "unavailable"
+    exit_code = 10

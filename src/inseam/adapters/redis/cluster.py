@@ -1,0 +1,137 @@
+"""A Redis Cluster: which node holds which slot, one pipeline a node, redirections followed until the deadline."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from typing import Any
+
+import hiredis
+from redis.exceptions import ConnectionError as LostError
+
+from inseam.adapters.redis.fault import LATE, LOST
+from inseam.adapters.redis.link import Links
+
+Node = tuple[str, int]
+_SLOTS = hiredis.pack_command((b"CLUSTER", b"SLOTS"))
+_ASKING = hiredis.pack_command((b"ASKING",))
+_SLOT_COUNT = 16384
+_PAUSE_SECONDS = 0.05
+_PASSING = ("MOVED", "ASK", "TRYAGAIN", "CLUSTERDOWN", "LOADING", "READONLY")
+"""Replies that say that a slot is on its way elsewhere, or that its node is being replaced."""
+
+
+class Cluster:
+    """`inseam.adapters.redis.server.Server` over the cluster's primaries; nodes come and go while it is used."""
+
+    def __init__(self, seed: Links, connections: int, deadline: float) -> None:
+        self._seed = seed
+        self._connections = connections
+        self._nodes: dict[Node, Links] = {}
+        self._owners: list[Node | None] = []
+        self._lock = threading.Lock()
+        self._learn(deadline)
+
+    def exchange(self, commands: Sequence[bytes], slots: Sequence[int], deadline: float) -> list[Any]:
+        while True:
+            try:
+                replies = self._attempt(commands, slots, deadline)
+                passing = next((fault for fault in map(_fault, replies) if fault.startswith(_PASSING)), None)
+                if passing is None:
+                    return replies
+                fault = passing
+            except LATE:
+                raise
+            except LOST as error:
+                fault = str(error)
+                self.close()
+            if not fault.startswith("MOVED"):
+                if time.monotonic() + _PAUSE_SECONDS >= deadline:
+                    raise LostError(fault)
+                time.sleep(_PAUSE_SECONDS)
+            self._learn(deadline)
+
+    def everywhere(self, command: bytes, deadline: float) -> list[Any]:
+        replies = []
+        for node in sorted({owner for owner in self._owners if owner is not None}):
+            with self._links(node).borrow(deadline) as link:
+                link.send(command, deadline)
+                replies += link.receive(1, deadline)
+        return replies
+
+    def close(self) -> None:
+        for links in (self._seed, *self._nodes.values()):
+            links.close()
+
+    def _attempt(self, commands: Sequence[bytes], slots: Sequence[int], deadline: float) -> list[Any]:
+        """Everything to the nodes first, then the replies of one after the other: they work side by side."""
+        owners = self._owners
+        groups: dict[Node, list[int]] = {}
+        for place, slot in enumerate(slots):
+            node = owners[slot]
+            if node is None:
+                raise LostError(f"no node holds slot {slot}")
+            groups.setdefault(node, []).append(place)
+        replies: list[Any] = [None] * len(commands)
+        with ExitStack() as borrowed:
+            flights = []
+            for node, group in groups.items():
+                link = borrowed.enter_context(self._links(node).borrow(deadline))
+                link.send(b"".join([commands[place] for place in group]), deadline)
+                flights.append((link, group))
+            for link, group in flights:
+                for place, reply in zip(group, link.receive(len(group), deadline), strict=True):
+                    replies[place] = reply
+        for place, reply in enumerate(replies):
+            if _fault(reply).startswith("ASK"):
+                replies[place] = self._asked(commands[place], str(reply), deadline)
+        return replies
+
+    def _asked(self, command: bytes, redirection: str, deadline: float) -> Any:
+        """Where ``ASK SLOT HOST:PORT`` points: this key has moved already, its slot has not."""
+        host, _, port = redirection.split()[2].rpartition(":")
+        with self._links((host or self._seed.address.host, int(port))).borrow(deadline) as link:
+            link.send(_ASKING + command, deadline)
+            return link.receive(2, deadline)[1]
+
+    def _learn(self, deadline: float) -> None:
+        """Take the owners of the slots from the first node that answers."""
+        fault: Exception = LostError("no node of the cluster can be reached")
+        for links in (*self._nodes.values(), self._seed):
+            try:
+                with links.borrow(deadline) as link:
+                    link.send(_SLOTS, deadline)
+                    (found,) = link.receive(1, deadline)
+            except LATE:
+                raise
+            except LOST as error:
+                links.close()
+                fault = error
+                continue
+            if isinstance(found, list):
+                self._owners = _owners(found, links.address.host)
+                return
+            fault = LostError(str(found))
+        raise fault
+
+    def _links(self, node: Node) -> Links:
+        with self._lock:
+            found = self._nodes.get(node)
+            if found is None:
+                found = self._nodes[node] = Links(self._seed.address.at(*node), self._connections)
+            return found
+
+
+def _owners(ranges: list[Any], host: str) -> list[Node | None]:
+    """The primary of each slot. A node that does not know its own host is where it was asked."""
+    owners: list[Node | None] = [None] * _SLOT_COUNT
+    for start, end, primary, *_ in ranges:
+        node = ((primary[0] or b"").decode() or host, int(primary[1]))
+        owners[start : end + 1] = [node] * (end + 1 - start)
+    return owners
+
+
+def _fault(reply: Any) -> str:
+    return str(reply) if isinstance(reply, hiredis.ReplyError) else ""

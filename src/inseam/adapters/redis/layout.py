@@ -1,0 +1,59 @@
+"""Which keys of Redis hold what.
+
+    PREFIX:{0042}:TABLE    hash   one of a table's buckets: an entity's key -> its row
+    PREFIX:mark:TABLE      text   the table's mark
+    PREFIX:tables          set    names of the tables
+
+A table is cut into `BUCKETS` hashes by its keys. So a cluster spreads it over all nodes, while one entity's rows of
+all tables share a slot (the hash tag is the bucket's number alone); a table is counted, sized, expired and dropped by
+its buckets, in a number of steps that does not grow with its rows; and a row costs a hash's field, half of a key.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from urllib.parse import quote
+from zlib import crc32
+
+import hiredis
+from redis.crc import key_slot
+
+BUCKETS = 1024
+"""Part of the layout: a store that was written with another number cannot be read."""
+
+
+def bucket(key: bytes) -> int:
+    return crc32(key) & (BUCKETS - 1)
+
+
+BUCKET_SLOTS = tuple(key_slot(b"%04d" % number) for number in range(BUCKETS))
+"""The cluster's slot of each bucket."""
+
+
+def command(*words: bytes) -> bytes:
+    packed: bytes = hiredis.pack_command(words)
+    return packed
+
+
+class Layout:
+    """The keys of one project's environment, which is the ``namespace``."""
+
+    def __init__(self, namespace: str) -> None:
+        self.prefix = f"inseam:{quote(namespace, safe=':')}".encode()
+        self.tables = self.prefix + b":tables"
+        self.tables_slot = key_slot(self.tables)
+        self.heads = lru_cache(maxsize=512)(self._heads)
+
+    def bucket(self, table: str, number: int) -> bytes:
+        return b"%b:{%04d}:%b" % (self.prefix, number, table.encode())
+
+    def mark(self, table: str) -> tuple[bytes, int]:
+        """The mark's key and its slot."""
+        key = b"%b:mark:%b" % (self.prefix, table.encode())
+        return key, key_slot(key)
+
+    def _heads(self, table: str) -> tuple[bytes, ...]:
+        """By bucket: what ``HGET bucket key`` begins with on the wire, up to the length of the key."""
+        return tuple(
+            command(b"HGET", self.bucket(table, number), b"")[: -len(b"0\r\n\r\n")] for number in range(BUCKETS)
+        )

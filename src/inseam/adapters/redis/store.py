@@ -1,0 +1,185 @@
+"""The online store on Redis or a Redis Cluster: read by a fleet of servers while materializations write."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
+from zlib import crc32
+
+from inseam.adapters.redis.address import Address
+from inseam.adapters.redis.eviction import INFO, refuse_eviction
+from inseam.adapters.redis.fault import FAULTS, refuse_errors, translated
+from inseam.adapters.redis.layout import BUCKET_SLOTS, BUCKETS, Layout, command
+from inseam.adapters.redis.server import Server, find_server
+from inseam.kernel.errors import SettingError
+
+_CHUNK_BYTES = 4 << 20
+"""The most that is sent before its replies are read, a command more or less."""
+_MASK = BUCKETS - 1
+Addressed = tuple[bytes, int]
+"""A packed command and the slot of its key."""
+
+
+class RedisStore:
+    """`inseam.ports.online.OnlineStore` at a URL; ``namespace`` keeps apart those who share a server.
+
+    A read is one round trip (to each node concerned of a cluster), and each row is of one write. Of a batch that is
+    being written a reader may see some rows and not others; its mark is written when the server has all of its rows.
+    With ``ttl_seconds`` a table vanishes, whole and with its mark, that long after the last write to it. A table that
+    expired row by row would answer "never seen" for entities that were.
+
+    ``read_seconds`` and ``write_seconds`` bound one call and one chunk of a batch; ``connections`` those to one node.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        namespace: str,
+        ttl_seconds: float | None = None,
+        read_seconds: float = 0.25,
+        write_seconds: float = 30.0,
+        connections: int = 8,
+    ) -> None:
+        self._address = Address.parse(url)
+        self._layout = Layout(namespace)
+        self._ttl_seconds = ttl_seconds
+        self._read_seconds = read_seconds
+        self._write_seconds = write_seconds
+        self._connections = connections
+        self._server: Server | None = None
+        self._lock = threading.Lock()
+        self._is_checked = False
+        self._is_closed = False
+
+    def __repr__(self) -> str:
+        return f"RedisStore({self._address.name!r})"
+
+    def read(self, tables: Sequence[str], keys: Sequence[Sequence[bytes]]) -> list[list[bytes | None]]:
+        commands: list[bytes] = []
+        slots: list[int] = []
+        ends: dict[int, list[tuple[int, bytes]]] = {}
+        for table, asked in zip(tables, keys, strict=True):
+            found = ends.get(id(asked))
+            if found is None:  # views of the same entities are asked for the same list
+                found = ends[id(asked)] = [(crc32(key) & _MASK, b"%d\r\n%b\r\n" % (len(key), key)) for key in asked]
+            heads = self._layout.heads(table)
+            commands += [heads[number] + end for number, end in found]
+            slots += [BUCKET_SLOTS[number] for number, _ in found]
+        replies = self._exchange(commands, slots, self._read_seconds) if commands else []
+        rows = []
+        start = 0
+        for asked in keys:
+            end = start + len(asked)
+            rows.append(replies[start:end])
+            start = end
+        return rows
+
+    def write(self, table: str, rows: Sequence[tuple[bytes, bytes | None]], mark: bytes | None = None) -> None:
+        self._refuse_eviction()
+        layout = self._layout
+        key, slot = layout.mark(table)
+        listing = (command(b"SADD", layout.tables, table.encode()), layout.tables_slot)
+        _, left_ms = self._change([listing, (command(b"PTTL", key), slot)])
+        self._change(self._row_commands(table, rows))
+        end = () if self._ttl_seconds is None else (b"%d" % ((time.time() + self._ttl_seconds) * 1000),)
+        if end or left_ms > 0:  # all end at one instant, or none does, whatever was said before
+            act = b"PEXPIREAT" if end else b"PERSIST"
+            self._change([*self._each_bucket(table, act, after=end), (command(act, key, *end), slot)])
+        if mark is not None:
+            self._change([(command(b"SET", key, mark, *((b"PXAT", *end) if end else ())), slot)])
+
+    def mark(self, table: str) -> bytes | None:
+        key, slot = self._layout.mark(table)
+        found: bytes | None = self._exchange([command(b"GET", key)], [slot], self._read_seconds)[0]
+        return found
+
+    def count(self, table: str) -> int:
+        return sum(self._change(self._each_bucket(table, b"HLEN")))
+
+    def tables(self) -> Mapping[str, int]:
+        layout = self._layout
+        (names,) = self._change([(command(b"SMEMBERS", layout.tables), layout.tables_slot)])
+        sizes = {name.decode(): self._bytes(name.decode()) for name in sorted(names)}
+        return {name: size for name, size in sizes.items() if size}
+
+    def drop(self, table: str) -> None:
+        key, slot = self._layout.mark(table)
+        self._change([(command(b"UNLINK", key), slot)])
+        self._change(self._each_bucket(table, b"UNLINK"))
+        self._change([(command(b"SREM", self._layout.tables, table.encode()), self._layout.tables_slot)])
+
+    def close(self) -> None:
+        self._is_closed = True
+        server, self._server = self._server, None
+        if server is not None:
+            server.close()
+
+    def _row_commands(self, table: str, rows: Sequence[tuple[bytes, bytes | None]]) -> Iterator[Addressed]:
+        put: dict[int, list[bytes]] = {}
+        gone: dict[int, list[bytes]] = {}
+        for key, row in rows:
+            number = crc32(key) & _MASK
+            if row is None:
+                gone.setdefault(number, []).append(key)
+            else:
+                put.setdefault(number, []).extend((key, row))
+        for act, buckets in ((b"HSET", put), (b"HDEL", gone)):
+            for number, words in buckets.items():
+                yield command(act, self._layout.bucket(table, number), *words), BUCKET_SLOTS[number]
+
+    def _bytes(self, table: str) -> int:
+        key, slot = self._layout.mark(table)
+        usage = [*self._each_bucket(table, b"MEMORY", b"USAGE"), (command(b"MEMORY", b"USAGE", key), slot)]
+        return sum(size or 0 for size in self._change(usage))
+
+    def _each_bucket(self, table: str, *words: bytes, after: Sequence[bytes] = ()) -> Iterator[Addressed]:
+        """A command on each bucket of a table, which stands between the words and what comes ``after``."""
+        for number, slot in enumerate(BUCKET_SLOTS):
+            yield command(*words, self._layout.bucket(table, number), *after), slot
+
+    def _change(self, commands: Iterable[Addressed]) -> list[Any]:
+        """Their replies, sent a chunk at a time."""
+        replies: list[Any] = []
+        packed: list[bytes] = []
+        slots: list[int] = []
+        size = 0
+        for text, slot in commands:
+            packed.append(text)
+            slots.append(slot)
+            size += len(text)
+            if size >= _CHUNK_BYTES:
+                replies += self._exchange(packed, slots, self._write_seconds)
+                packed, slots, size = [], [], 0
+        if packed:
+            replies += self._exchange(packed, slots, self._write_seconds)
+        return replies
+
+    def _exchange(self, commands: Sequence[bytes], slots: Sequence[int], seconds: float) -> list[Any]:
+        replies = self._ask(lambda server, deadline: server.exchange(commands, slots, deadline), seconds)
+        refuse_errors(replies, self._address.name)
+        return replies
+
+    def _ask(self, request: Callable[[Server, float], list[Any]], seconds: float) -> list[Any]:
+        deadline = time.monotonic() + seconds
+        try:
+            return request(self._server or self._find(deadline), deadline)
+        except FAULTS as error:
+            raise translated(error, self._address.name) from error
+
+    def _find(self, deadline: float) -> Server:
+        with self._lock:
+            if self._is_closed:
+                raise SettingError(f"online store {self._address.name}", "it was closed")
+            if self._server is None:
+                self._server = find_server(self._address, self._connections, deadline)
+            return self._server
+
+    def _refuse_eviction(self) -> None:
+        """Once: an evicted row reads as that of an entity that was never seen."""
+        if not self._is_checked:
+            replies = self._ask(lambda server, deadline: server.everywhere(INFO, deadline), self._write_seconds)
+            refuse_eviction(replies, self._address.name, has_ttl=self._ttl_seconds is not None)
+            self._is_checked = True

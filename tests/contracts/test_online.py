@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 
 from inseam.adapters.lmdb.store import LmdbStore
+from inseam.adapters.postgres.store import PostgresStore
 from inseam.adapters.redis.store import RedisStore
 from inseam.ports.online import OnlineStore
 from inseam.testing.contracts.online import OnlineContract
+from inseam.testing.postgres import postgres_server
 from inseam.testing.redis import WHY_NOT, is_installed, redis_cluster, redis_server
 
 needs_redis = pytest.mark.skipif(not is_installed(), reason=WHY_NOT)
@@ -51,22 +53,37 @@ class RowByRow(OnlineContract):
 @needs_redis
 class TestRedis(RowByRow):
     @pytest.fixture(scope="class")
-    def url(self) -> Iterator[str]:
+    @classmethod
+    def url(cls) -> Iterator[str]:
         with redis_server() as server:
             yield server.url
 
     @pytest.fixture
     def opener(self, url: str, request: pytest.FixtureRequest) -> Callable[[], RedisStore]:
-        return lambda: RedisStore(url, namespace=f"shop:{request.node.name}", read_seconds=10)
+        return lambda: RedisStore(f"{url}?timeout=10s", namespace=f"shop:{request.node.name}")
 
 
 @needs_redis
 class TestRedisCluster(RowByRow):
     @pytest.fixture(scope="class")
-    def url(self) -> Iterator[str]:
+    @classmethod
+    def url(cls) -> Iterator[str]:
         with redis_cluster() as servers:
             yield servers[1].url
 
     @pytest.fixture
     def opener(self, url: str, request: pytest.FixtureRequest) -> Callable[[], RedisStore]:
-        return lambda: RedisStore(url, namespace=f"shop:{request.node.name}", read_seconds=10)
+        return lambda: RedisStore(f"{url}?timeout=10s", namespace=f"shop:{request.node.name}")
+
+
+class TestPostgres(OnlineContract):
+    @pytest.fixture(scope="class")
+    @classmethod
+    def url(cls) -> Iterator[str]:
+        with postgres_server() as url:
+            yield url
+
+    @pytest.fixture
+    def opener(self, url: str, request: pytest.FixtureRequest) -> Callable[[], PostgresStore]:
+        slow = f"{url}{'&' if '?' in url else '?'}timeout=10s"
+        return lambda: PostgresStore(slow, namespace=f"shop:{request.node.name}")

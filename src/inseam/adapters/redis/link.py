@@ -7,18 +7,14 @@ timeouts count from each packet, so that a server which sends a byte now and the
 
 from __future__ import annotations
 
-import os
 import socket
-import threading
 import time
-from collections import deque
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import hiredis
 
 from inseam.adapters.redis.address import Address
+from inseam.ports.pool import Pool
 
 _READ_BYTES = 1 << 16
 
@@ -55,61 +51,12 @@ class Link:
         self._connection.disconnect()
 
 
-class Links:
-    """A bounded pool of links to one server, for threads, carried across a fork."""
+class Links(Pool[Link]):
+    """The links to one server."""
 
     def __init__(self, address: Address, size: int) -> None:
+        super().__init__(lambda deadline: Link(address, deadline), size)
         self.address = address
-        self._size = size
-        self._reset()
-
-    def _reset(self) -> None:
-        self._pid = os.getpid()
-        self._idle: deque[Link] = deque()
-        self._places = threading.BoundedSemaphore(self._size)
-
-    @contextmanager
-    def borrow(self, deadline: float) -> Iterator[Link]:
-        """An idle link, or a new one; TimeoutError when all are in use until the deadline."""
-        link = self.take(deadline)
-        try:
-            yield link
-        except BaseException:
-            self.discard(link)
-            raise
-        self.give_back(link)
-
-    def take(self, deadline: float) -> Link:
-        if self._pid != os.getpid():
-            self._reset()  # the parent's links are the parent's
-        if not self._places.acquire(timeout=max(0.0, deadline - time.monotonic())):
-            raise TimeoutError(f"all {self._size} connections are in use")
-        try:
-            return self._idle.pop()
-        except IndexError:
-            pass
-        try:
-            return Link(self.address, deadline)
-        except BaseException:
-            self._places.release()
-            raise
-
-    def give_back(self, link: Link) -> None:
-        self._idle.append(link)
-        self._places.release()
-
-    def discard(self, link: Link) -> None:
-        """Close a link that failed."""
-        link.close()
-        self._places.release()
-
-    def close(self) -> None:
-        """Close the idle links; the next use opens new ones."""
-        while True:
-            try:
-                self._idle.pop().close()
-            except IndexError:
-                return
 
 
 def _left(deadline: float) -> float:

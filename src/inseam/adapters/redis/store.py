@@ -14,9 +14,12 @@ from inseam.adapters.redis.fault import FAULTS, refuse_errors, translated
 from inseam.adapters.redis.layout import BUCKET_SLOTS, BUCKETS, Layout, command
 from inseam.adapters.redis.server import Server, find_server
 from inseam.kernel.errors import SettingError
+from inseam.ports.server_url import UrlOptions
 
 _CHUNK_BYTES = 4 << 20
 """The most that is sent before its replies are read, a command more or less."""
+_READ_SECONDS, _WRITE_SECONDS = 0.25, 30.0
+_CONNECTIONS = 8
 _MASK = BUCKETS - 1
 Addressed = tuple[bytes, int]
 """A packed command and the slot of its key."""
@@ -27,28 +30,19 @@ class RedisStore:
 
     A read is one round trip (to each node concerned of a cluster), and each row is of one write. Of a batch that is
     being written a reader may see some rows and not others; its mark is written when the server has all of its rows.
-    With ``ttl_seconds`` a table vanishes, whole and with its mark, that long after the last write to it. A table that
-    expired row by row would answer "never seen" for entities that were.
-
-    ``read_seconds`` and ``write_seconds`` bound one call and one chunk of a batch; ``connections`` those to one node.
+    The URL may say ``timeout`` (of a read, 250ms), ``ttl`` (none) and ``connections`` (the most to one node, 8) beside
+    the options of redis-py. With a ttl a table vanishes, whole and with its mark, that long after the last write to it.
+    A table that expired row by row would answer "never seen" for entities that were.
     """
 
-    def __init__(
-        self,
-        url: str,
-        *,
-        namespace: str,
-        ttl_seconds: float | None = None,
-        read_seconds: float = 0.25,
-        write_seconds: float = 30.0,
-        connections: int = 8,
-    ) -> None:
-        self._address = Address.parse(url)
+    def __init__(self, url: str, *, namespace: str) -> None:
+        options = UrlOptions(url, ("timeout", "ttl", "connections"))
+        self._address = Address.parse(options.url)
         self._layout = Layout(namespace)
-        self._ttl_seconds = ttl_seconds
-        self._read_seconds = read_seconds
-        self._write_seconds = write_seconds
-        self._connections = connections
+        self._read_seconds = options.seconds("timeout") or _READ_SECONDS
+        self._write_seconds = max(self._read_seconds, _WRITE_SECONDS)
+        self._ttl_seconds = options.seconds("ttl")
+        self._connections = options.number("connections") or _CONNECTIONS
         self._server: Server | None = None
         self._lock = threading.Lock()
         self._is_checked = False

@@ -1,0 +1,74 @@
+"""A bounded pool of connections to a server, for threads, carried across a fork: what adapters of servers share."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Generic, Protocol, TypeVar
+
+
+class Connection(Protocol):
+    def close(self) -> None: ...
+
+
+C = TypeVar("C", bound=Connection)
+
+
+class Pool(Generic[C]):
+    """``connect`` opens a connection before a deadline, an instant of `time.monotonic`; at most ``size`` are open.
+
+    A connection is opened by the thread that needs it, so that nothing runs in the background, and nothing has to be
+    started again when the server is back.
+    """
+
+    def __init__(self, connect: Callable[[float], C], size: int) -> None:
+        self._connect = connect
+        self._size = size
+        self._reset()
+
+    def _reset(self) -> None:
+        self._pid = os.getpid()
+        self._idle: deque[C] = deque()
+        self._places = threading.BoundedSemaphore(self._size)
+
+    @contextmanager
+    def borrow(self, deadline: float) -> Iterator[C]:
+        """An idle connection or a new one; TimeoutError when all are in use until the deadline.
+
+        After an exception it is closed: replies may still be on their way.
+        """
+        self._own()
+        if not self._places.acquire(timeout=max(0.0, deadline - time.monotonic())):
+            raise TimeoutError(f"all {self._size} connections are in use")
+        places, idle = self._places, self._idle
+        try:
+            try:
+                connection = idle.pop()
+            except IndexError:
+                connection = self._connect(deadline)
+            try:
+                yield connection
+            except BaseException:
+                connection.close()
+                raise
+            idle.append(connection)
+        finally:
+            places.release()
+
+    def close(self) -> None:
+        """Close the idle connections; the next use opens new ones."""
+        self._own()
+        while True:
+            try:
+                self._idle.pop().close()
+            except IndexError:
+                return
+
+    def _own(self) -> None:
+        """After a fork: the parent's connections are the parent's, and are left as they are."""
+        if self._pid != os.getpid():
+            self._reset()

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from inseam.ir import resampling
-from inseam.ir.metrics import metric
+from inseam.ir.metrics import metric, metrics_of
 from inseam.ir.resampling import bootstrap, estimates, group_codes, resamples
 from inseam.ir.training import Task
 
@@ -74,3 +74,28 @@ def test_measures_see_the_same_resamples():
 def test_codes_are_equal_where_all_columns_are():
     codes = group_codes(np.array([1, 1, 2, 2]), np.array(["a", None, "a", "a"], dtype=object))
     assert codes[2] == codes[3] and len(set(codes.tolist())) == 3
+
+
+@pytest.mark.parametrize("task", list(Task))
+@pytest.mark.parametrize("rows", [3, 12, 200])
+def test_no_interval_leaves_the_range_of_its_metric(task, rows):
+    """Nearly perfect and nearly useless outputs, of few rows: where an interval would reach furthest."""
+    for seed in range(6):
+        random = np.random.default_rng(seed)
+        truth = random.normal(0, 1, rows) if task is Task.REGRESSION else random.integers(0, 2, rows)
+        if task is Task.REGRESSION:
+            output = truth + random.normal(0, [0.01, 1][seed % 2], rows)
+        else:
+            share = np.clip(0.5 + [0.49, 0.01][seed % 2] * np.where(truth == 1, 1, -1), 0, 1)
+            output = share if task is Task.BINARY else np.stack([1 - share, share], axis=1)
+        kinds = metrics_of(task)
+        measures = {one.name: one.on(truth, output) for one in kinds}
+        ranges = {one.name: (one.low, one.high) for one in kinds}
+        for one in kinds:
+            found = estimates(measures, rows, seed=seed, ranges=ranges)[one.name]
+            ends = [end for end in (found.low, found.high) if not np.isnan(end)]
+            assert all(one.low <= end <= one.high for end in ends), one.name
+            if not np.isnan(found.value):
+                assert one.low <= found.value <= one.high, one.name
+            if ends and not np.isnan(found.value):
+                assert found.low <= found.value <= found.high, one.name

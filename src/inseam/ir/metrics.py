@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -25,6 +26,9 @@ class Metric:
     task: Task
     greater_is_better: bool
     formula: str
+    low: float = 0.0
+    high: float = 1.0
+    """No rows give less or more."""
 
     def on(self, truth: np.ndarray, output: np.ndarray) -> Weighted:
         """The metric of these rows as a function of row weights.
@@ -52,27 +56,28 @@ class Metric:
 
 def _table() -> dict[tuple[Task, str], Metric]:
     binary, many, regression = Task.BINARY, Task.MULTICLASS, Task.REGRESSION
+    endless = math.inf
     rows = [
         Metric("roc_auc", binary, True, "roc_auc"),
         Metric("pr_auc", binary, True, "average_precision"),
-        Metric("log_loss", binary, False, "log_loss"),
+        Metric("log_loss", binary, False, "log_loss", high=endless),
         Metric("brier", binary, False, "brier"),
         Metric("accuracy", binary, True, "accuracy"),
         Metric("f1", binary, True, "f1"),
         Metric("precision", binary, True, "precision"),
         Metric("recall", binary, True, "recall"),
         Metric("ece", binary, False, "calibration_error"),
-        Metric("log_loss", many, False, "log_loss"),
+        Metric("log_loss", many, False, "log_loss", high=endless),
         Metric("accuracy", many, True, "accuracy"),
         Metric("macro_f1", many, True, "macro_f1"),
         Metric("roc_auc", many, True, "roc_auc_one_vs_rest"),
         Metric("ece", many, False, "calibration_error"),
-        Metric("rmse", regression, False, "rmse"),
-        Metric("mae", regression, False, "mae"),
-        Metric("r2", regression, True, "r2"),
-        Metric("mape", regression, False, "mape"),
-        Metric("median_ae", regression, False, "median_absolute_error"),
-        Metric("spearman", regression, True, "spearman"),
+        Metric("rmse", regression, False, "rmse", high=endless),
+        Metric("mae", regression, False, "mae", high=endless),
+        Metric("r2", regression, True, "r2", low=-endless),
+        Metric("mape", regression, False, "mape", high=endless),
+        Metric("median_ae", regression, False, "median_absolute_error", high=endless),
+        Metric("spearman", regression, True, "spearman", low=-1.0),
     ]
     return {(row.task, row.name): row for row in rows}
 

@@ -115,7 +115,7 @@ class ModelVersionRecord:
     metrics: dict[str, Any]
     params: dict[str, Any]
     provenance: dict[str, Any]
-    """Git commit and dirty state, library versions, tracker run, seed."""
+    """Git commit and dirty state, library versions, the id under which it is tracked, seed."""
     created_at: int
 
 

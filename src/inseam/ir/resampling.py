@@ -15,8 +15,9 @@ CELLS = 2_000_000
 class Estimate:
     """A metric's value with its 95 % interval; NaN where too few resamples define it.
 
-    The interval is the middle 95 % of the resamples, moved so that their median lies on the value: some metrics (the
-    calibration error) are greater on every resample than on the rows, and their plain percentiles would miss the value.
+    The interval is the middle 95 % of the resamples, moved so that their median lies on the value, within the range
+    of the metric. Some metrics (the calibration error) are greater on every resample than on the rows: their plain
+    percentiles would miss the value, and the truth more often.
     """
 
     value: float
@@ -69,8 +70,12 @@ def estimates(
     count: int = 200,
     seed: int = 0,
     groups: np.ndarray | None = None,
+    ranges: Mapping[str, tuple[float, float]] | None = None,
 ) -> dict[str, Estimate]:
-    """Each measure's value on the rows as they are, with the interval of its resamples."""
+    """Each measure's value on the rows as they are, with the interval of its resamples.
+
+    ``ranges``: the least and the greatest value that a measure can have, where it has such.
+    """
     if rows == 0:
         return {name: Estimate(np.nan, np.nan, np.nan) for name in measures}
     once = np.ones((1, rows))
@@ -83,7 +88,8 @@ def estimates(
         low, middle, high = np.quantile(finite, [0.025, 0.5, 0.975]) if is_enough else (np.nan,) * 3
         with np.errstate(invalid="ignore", divide="ignore"):
             value = float(measure(once)[0])
-        result[name] = Estimate(value, float(low - middle + value), float(high - middle + value))
+        interval = np.clip([low - middle + value, high - middle + value], *(ranges or {}).get(name, (-np.inf, np.inf)))
+        result[name] = Estimate(value, *map(float, interval))
     return result
 
 

@@ -1,39 +1,45 @@
-"""Where runs are tracked for people to look at: MLflow."""
+"""Where trainings are tracked for people to look at: MLflow."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 
-class TrackedRun(Protocol):
-    """One open run of an experiment."""
+@dataclass(frozen=True, slots=True)
+class Training:
+    """All of one registered model version that people may want to look at."""
 
     id: str
-
-    def log(
-        self,
-        *,
-        params: Mapping[str, Any] | None = None,
-        metrics: Mapping[str, float] | None = None,
-        tags: Mapping[str, str] | None = None,
-    ) -> None: ...
-
-    def log_files(self, directory: Path, under: str) -> None:
-        """Copy the files of a directory into the run's artefacts."""
-
-    def log_model(self, directory: Path, *, name: str, version: int, signature: Mapping[str, Any]) -> None:
-        """Register a saved model's directory as this version of a registered model."""
+    """The version's own, the same however often it is recorded."""
+    model: str
+    version: int
+    params: Mapping[str, Any]
+    metrics: Mapping[str, float]
+    """By name; ``/`` groups them. Names may hold any text that a column's values hold."""
+    tags: Mapping[str, str]
+    signature: Mapping[str, Mapping[str, str]]
+    """``{"inputs": {column: type}, "outputs": {name: type}}``, types as in `inseam.kernel.types.DataType`."""
+    bundle: Path
+    """The saved model's directory."""
+    files: Path
+    """A directory whose whole tree is kept with the run: figures and tables."""
+    finished_at: int
 
 
 class Tracker(Protocol):
-    def run(self, experiment: str, name: str) -> AbstractContextManager[TrackedRun]:
-        """Open a run; an exception inside marks it as failed."""
+    """A mirror of what the ledger holds. Any exception means that it does not have it: the caller asks again later."""
 
-    def set_alias(self, name: str, alias: str, version: int) -> None:
-        """Mirror an alias that the ledger has set."""
+    def record(self, training: Training) -> None:
+        """Keep it whole. After a failure or a kill half-way the next call completes it; nothing is there twice.
 
-    def url(self, run_id: str) -> str | None:
-        """Where a person can look at the run, when there is such a place."""
+        `ConnectionError` when the tracker cannot be reached at all, so that asking for others is in vain.
+        """
+
+    def set_alias(self, model: str, alias: str, id: str) -> None:
+        """Let the alias name the version of this training. `NotFoundError` when it was never recorded."""
+
+    def url(self, id: str) -> str | None:
+        """Where a person can look at a recorded training, when there is such a place."""

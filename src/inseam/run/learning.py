@@ -9,7 +9,10 @@ from typing import Any
 from inseam.define.model import Model
 from inseam.ir.records import AliasRecord, ModelVersionRecord, TrainingSetRecord, VerdictRecord
 from inseam.ir.training import ModelSpec
-from inseam.kernel.errors import NotFoundError
+from inseam.kernel.errors import ConflictError, NotFoundError, RefusedError
+from inseam.kernel.frozen import canonical
+from inseam.plan.schemas import Schemas
+from inseam.ports.bundle import digest
 from inseam.ports.progress import Progress, silent
 from inseam.run.context import Context
 from inseam.run.runs import run
@@ -19,12 +22,17 @@ CHAMPION = "champion"
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """What training a model brought. ``champion`` None: the gates did not let it pass, or nobody asked."""
+    """What training a model brought. ``champion`` None: the gates did not let it pass, or nobody asked.
+
+    ``untracked``: versions, as ``model@version``, that the tracker did not take; the next training or promotion offers
+    them again.
+    """
 
     training_set: TrainingSetRecord
     version: ModelVersionRecord
     verdict: VerdictRecord
     champion: AliasRecord | None
+    untracked: tuple[str, ...] = ()
 
 
 def build_training_set(context: Context, name: str, *, progress: Progress = silent) -> TrainingSetRecord:
@@ -53,15 +61,30 @@ def train(
     can_promote: bool = True,
     progress: Progress = silent,
 ) -> Trained:
-    """Build, fit, evaluate, register and judge one model; promote it when its gates let it pass."""
+    """Build, fit, evaluate, register and judge one model; promote it when its gates let it pass.
+
+    A training that was killed after it registered its version is taken up where it was, and makes no second one.
+    """
+    schemas = context.checked()
+    spec = context.model(name, schemas)
+    record = build_training_set(context, context.project.get(Model, name).training_set.name, progress=progress)
+    version = _left_unjudged(context, spec, record, params) or _fit(context, spec, record, schemas, params, progress)
+    verdict, champion = _settle(context, spec, version, record, can_promote=can_promote)
+    return Trained(record, version, verdict, champion, _track(context, name))
+
+
+def _fit(
+    context: Context,
+    spec: ModelSpec,
+    record: TrainingSetRecord,
+    schemas: Schemas,
+    params: Mapping[str, Any] | None,
+    progress: Progress,
+) -> ModelVersionRecord:
     from inseam.stages.train.training import train as fit
 
-    schemas = context.checked()
-    declared = context.project.get(Model, name)
-    spec = context.model(name, schemas)
-    record = build_training_set(context, declared.training_set.name, progress=progress)
-    keys, views, inputs = context.model_inputs(name, schemas)
-    with run(context.ledger, "train", name, spec.fingerprint, {"training_set": record.fingerprint}) as opened:
+    keys, views, inputs = context.model_inputs(spec.name, schemas)
+    with run(context.ledger, "train", spec.name, spec.fingerprint, {"training_set": record.fingerprint}) as opened:
         version = fit(
             spec,
             record,
@@ -69,18 +92,49 @@ def train(
             views=views,
             inputs=inputs,
             ledger=context.ledger,
-            tracker=context.tracker,
             models=context.path("models"),
             repository=context.settings.root,
             progress=progress,
             params=params,
         )
         opened.outputs = {"version": version.version, "digest": version.digest, "metrics": version.metrics}
-    verdict = _judge(context, spec, version, record)
-    champion = None
-    if verdict.is_passed and can_promote:
-        champion = promote(context, name, version.version)
-    return Trained(record, version, verdict, champion)
+    return version
+
+
+def _left_unjudged(
+    context: Context, spec: ModelSpec, record: TrainingSetRecord, params: Mapping[str, Any] | None
+) -> ModelVersionRecord | None:
+    """The whole version of a training of just this, which was killed between registering and judging it."""
+    versions = context.ledger.select(
+        ModelVersionRecord, model=spec.name, fingerprint=spec.fingerprint, training_set=record.fingerprint
+    )
+    for version in reversed(versions):
+        directory = context.path("models") / version.path
+        if (
+            canonical(version.provenance.get("given_params")) == canonical(params)
+            and not context.ledger.select(VerdictRecord, model=spec.name, version=version.version)
+            and directory.is_dir()
+            and digest(directory) == version.digest
+        ):
+            return version
+    return None
+
+
+def _settle(
+    context: Context, spec: ModelSpec, version: ModelVersionRecord, record: TrainingSetRecord, *, can_promote: bool
+) -> tuple[VerdictRecord, AliasRecord | None]:
+    """Judge, and promote what passed; judged again when another champion took over in the meantime."""
+    from inseam.stages.register.promotion import is_outdated
+
+    while True:
+        verdict = _judge(context, spec, version, record)
+        if not verdict.is_passed or not can_promote:
+            return verdict, None
+        try:
+            return verdict, _swap(context, spec.name, version.version)
+        except (ConflictError, RefusedError):
+            if not is_outdated(spec.name, version.version, context.ledger):
+                raise
 
 
 def _judge(context: Context, spec: ModelSpec, version: ModelVersionRecord, record: TrainingSetRecord) -> VerdictRecord:
@@ -93,15 +147,33 @@ def _judge(context: Context, spec: ModelSpec, version: ModelVersionRecord, recor
 
 
 def promote(context: Context, name: str, version: int | None = None, *, is_forced: bool = False) -> AliasRecord:
-    """Make a version the champion; `RefusedError` names the gates that it did not pass."""
-    from inseam.stages.register.promotion import promote as swap
+    """Make a version the champion; `RefusedError` names the gates that it did not pass.
+
+    One that was judged against another champion than the present one is judged again first, by the gates as they are
+    declared now.
+    """
+    from inseam.stages.register.promotion import is_outdated
 
     versions = context.ledger.select(ModelVersionRecord, model=name)
     if not versions:
         raise NotFoundError(f"model:{name}", "no version of it was trained yet", mend=f"run `inseam train {name}`")
     number = versions[-1].version if version is None else version
-    with run(context.ledger, "promote", name, "", {"version": number, "is_forced": is_forced}) as opened:
-        alias = swap(name, number, ledger=context.ledger, tracker=context.tracker, is_forced=is_forced)
+    if not is_forced and is_outdated(name, number, context.ledger):
+        chosen = version_of(context, name, number)
+        record = context.ledger.get(TrainingSetRecord, chosen.training_set)
+        if record is None:
+            raise NotFoundError(f"training set of model:{name}@{number}", "it is not in the ledger")
+        _judge(context, context.model(name, context.checked()), chosen, record)
+    alias = _swap(context, name, number, is_forced=is_forced)
+    _track(context, name)
+    return alias
+
+
+def _swap(context: Context, name: str, version: int, *, is_forced: bool = False) -> AliasRecord:
+    from inseam.stages.register.promotion import promote as swap
+
+    with run(context.ledger, "promote", name, "", {"version": version, "is_forced": is_forced}) as opened:
+        alias = swap(name, version, ledger=context.ledger, is_forced=is_forced)
         opened.outputs = {"version": alias.version}
     return alias
 
@@ -111,9 +183,21 @@ def roll_back(context: Context, name: str) -> AliasRecord:
     from inseam.stages.register.promotion import roll_back as swap
 
     with run(context.ledger, "roll_back", name) as opened:
-        alias = swap(name, ledger=context.ledger, tracker=context.tracker)
+        alias = swap(name, ledger=context.ledger)
         opened.outputs = {"version": alias.version}
+    _track(context, name)
     return alias
+
+
+def _track(context: Context, name: str) -> tuple[str, ...]:
+    """Show the tracker what it does not have yet; what it does not take waits for the next call, and is returned."""
+    from inseam.stages.register.mirror import mirror_champion
+    from inseam.stages.train.track import track
+
+    left = track(models=context.path("models"), ledger=context.ledger, tracker=context.tracker)
+    if not left:
+        mirror_champion(name, ledger=context.ledger, tracker=context.tracker)
+    return left
 
 
 def champion_of(context: Context, name: str) -> ModelVersionRecord:

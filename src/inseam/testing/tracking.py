@@ -1,68 +1,40 @@
-"""A tracker that keeps what it is told in lists, for tests that are not about MLflow."""
+"""A tracker that keeps what it is told in memory, for tests that are not about MLflow."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
-
-
-@dataclass
-class ListRun:
-    """`TrackedRun`. ``status``: running | finished | failed."""
-
-    id: str
-    experiment: str
-    status: str = "running"
-    params: dict[str, Any] = field(default_factory=dict)
-    metrics: dict[str, float] = field(default_factory=dict)
-    tags: dict[str, str] = field(default_factory=dict)
-    files: list[str] = field(default_factory=list)
-    models: list[tuple[str, int]] = field(default_factory=list)
-
-    def log(
-        self,
-        *,
-        params: Mapping[str, Any] | None = None,
-        metrics: Mapping[str, float] | None = None,
-        tags: Mapping[str, str] | None = None,
-    ) -> None:
-        self.params |= params or {}
-        self.metrics |= metrics or {}
-        self.tags |= tags or {}
-
-    def log_files(self, directory: Path, under: str) -> None:
-        self.files += sorted(f"{under}/{path.name}" for path in directory.iterdir())
-
-    def log_model(self, directory: Path, *, name: str, version: int, signature: Mapping[str, Any]) -> None:
-        self.models.append((name, version))
+from inseam.kernel.errors import NotFoundError
+from inseam.ports.tracker import Training
 
 
 class ListTracker:
-    """`Tracker`. With ``is_down`` every mirrored alias fails, as a server that cannot be reached would."""
+    """`Tracker`. While ``is_down`` every call fails, as with a server that cannot be reached."""
 
     def __init__(self, *, is_down: bool = False) -> None:
-        self.runs: list[ListRun] = []
-        self.aliases: dict[tuple[str, str], int] = {}
+        self.trainings: dict[str, Training] = {}
+        self.files: dict[str, list[str]] = {}
+        """The paths that came with each training, below its directory."""
+        self.aliases: dict[tuple[str, str], str] = {}
+        """Training ids."""
         self.is_down = is_down
 
-    @contextmanager
-    def run(self, experiment: str, name: str) -> Iterator[ListRun]:
-        run = ListRun(f"run-{len(self.runs)}", experiment)
-        self.runs.append(run)
-        try:
-            yield run
-        except BaseException:
-            run.status = "failed"
-            raise
-        run.status = "finished"
+    def record(self, training: Training) -> None:
+        self._reach()
+        for directory in (training.files, training.bundle):
+            if not directory.is_dir():
+                raise FileNotFoundError(directory)
+        found = (path for path in training.files.rglob("*") if path.is_file())
+        self.files[training.id] = sorted(path.relative_to(training.files).as_posix() for path in found)
+        self.trainings[training.id] = training
 
-    def set_alias(self, name: str, alias: str, version: int) -> None:
+    def set_alias(self, model: str, alias: str, id: str) -> None:
+        self._reach()
+        if id not in self.trainings:
+            raise NotFoundError(f"model:{model}", f"no training {id} was recorded")
+        self.aliases[model, alias] = id
+
+    def url(self, id: str) -> str | None:
+        return None
+
+    def _reach(self) -> None:
         if self.is_down:
             raise ConnectionError("the tracker cannot be reached")
-        self.aliases[name, alias] = version
-
-    def url(self, run_id: str) -> str | None:
-        return None

@@ -1,71 +1,56 @@
-"""The tracker on a real MLflow store in SQLite."""
+"""What is MLflow's own: silence, its signature file, and errors that mean that nobody answers."""
 
 import logging
+import socket
 
 import pytest
 
+from inseam.adapters.mlflow.names import storable
 from inseam.adapters.mlflow.tracker import MlflowTracker
-from inseam.kernel.errors import SettingError
+from inseam.ports.tracker import Training
 
 
-@pytest.fixture(scope="module")
-def tracker(tmp_path_factory):
-    place = tmp_path_factory.mktemp("mlflow")
-    return MlflowTracker(f"sqlite:///{place}/deep/mlflow.db", place / "artifacts")
+@pytest.fixture
+def training(tmp_path):
+    (tmp_path / "bundle").mkdir()
+    (tmp_path / "files").mkdir()
+    (tmp_path / "bundle" / "manifest.json").write_text("{}")
+    signature = {"inputs": {"orders": "int64", "store": "string"}, "outputs": {"probability": "float64"}}
+    places = {"bundle": tmp_path / "bundle", "files": tmp_path / "files"}
+    return Training("id-1", "lapse", 4, {"depth": "d" * 9_000}, {"auc": 0.5}, {}, signature, **places, finished_at=0)
 
 
-@pytest.fixture(scope="module")
-def client(tracker):
+def test_mlflow_is_silent_and_told_what_it_needs(training, tmp_path, capfd):
     from mlflow import MlflowClient
-
-    return MlflowClient(tracking_uri=tracker._uri, registry_uri=tracker._uri)
-
-
-def test_a_run_holds_what_was_logged(tracker, client, tmp_path):
-    (tmp_path / "roc.png").write_bytes(b"png")
-    with tracker.run("lapse", "first") as run:
-        params = {f"p{number}": number for number in range(130)}
-        run.log(params=params, metrics={"roc_auc": 0.8, "brier": 0.1}, tags={"git_commit": "abc"})
-        run.log_files(tmp_path, "figures")
-    found = client.get_run(run.id)
-    assert found.info.status == "FINISHED" and found.info.run_name == "first"
-    assert len(found.data.params) == 130 and found.data.metrics == {"roc_auc": 0.8, "brier": 0.1}
-    assert found.data.tags["git_commit"] == "abc"
-    assert [file.path for file in client.list_artifacts(run.id, "figures")] == ["figures/roc.png"]
-    assert client.get_experiment(found.info.experiment_id).name == "lapse"
-
-
-def test_a_run_that_raises_is_failed(tracker, client):
-    with pytest.raises(KeyError), tracker.run("lapse", "second") as run:
-        raise KeyError("x")
-    assert client.get_run(run.id).info.status == "FAILED"
-
-
-def test_a_version_points_to_the_bundle_and_its_alias_follows_ours(tracker, client, tmp_path):
     from mlflow.models import Model
 
-    (tmp_path / "manifest.json").write_text("{}")
-    signature = {"inputs": {"orders": "int64", "store": "string"}, "outputs": {"probability": "float64"}}
-    for version in (4, 7):
-        with tracker.run("lapse", "v") as run:
-            run.log_model(tmp_path, name="lapse", version=version, signature=signature)
-    files = {file.path for file in client.list_artifacts(run.id, "model")}
-    assert files == {"model/manifest.json", "model/MLmodel"}
-    tracker.set_alias("lapse", "champion", 4)
-    found = client.get_model_version_by_alias("lapse", "champion")
-    assert found.tags["inseam_version"] == "4"
-    written = Model.load(client.download_artifacts(run.id, "model"))
+    uri = f"sqlite:///{tmp_path}/mlflow.db"
+    tracker = MlflowTracker(uri, tmp_path / "artifacts")
+    tracker.record(training)
+    assert capfd.readouterr() == ("", "")
+    assert logging.getLogger("alembic").level == logging.ERROR
+    client = MlflowClient(tracking_uri=uri, registry_uri=uri)
+    (version,) = client.search_model_versions("name = 'lapse'")
+    assert version.tags["inseam_version"] == "4"
+    run = client.get_run(version.run_id)
+    assert run.info.run_name == "lapse@4" and run.data.params["depth"].endswith("d…")
+    written = Model.load(client.download_artifacts(version.run_id, "model"))
     assert written.signature.inputs.input_names() == ["orders", "store"]
 
 
-def test_an_alias_of_an_unknown_version_is_an_error(tracker):
-    with pytest.raises(SettingError, match="no version 99"):
-        tracker.set_alias("lapse", "champion", 99)
+def test_nobody_answering_is_a_connection_error(training, tmp_path, monkeypatch):
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        uri = f"http://127.0.0.1:{free.getsockname()[1]}"
+    tracker = MlflowTracker(uri, tmp_path)
+    for call in (lambda: tracker.record(training), lambda: tracker.set_alias("lapse", "champion", "id-1")):
+        with pytest.raises(ConnectionError, match=uri):
+            call()
 
 
-def test_mlflow_is_silent(tmp_path, capfd):
-    quiet = MlflowTracker(f"sqlite:///{tmp_path}/mlflow.db", tmp_path / "artifacts")
-    with quiet.run("lapse", "first") as run:
-        run.log(metrics={"roc_auc": 0.5})
-    assert capfd.readouterr() == ("", "")
-    assert logging.getLogger("alembic").level == logging.ERROR
+def test_names_are_made_fit_and_stay_apart():
+    names = {"a:b": 1, "a?b": 2, "": 3, "/": 4, "größe": 5, "x" * 300: 6, "x" * 299 + "y": 7}
+    found = storable(names)
+    assert sorted(found.values()) == [1, 2, 3, 4, 5, 6, 7]
+    assert "größe" in found and max(map(len, found)) <= 250

@@ -12,7 +12,7 @@ from inseam.testing.training_sets import FEATURES, model_spec, write_training_se
 
 
 @pytest.fixture
-def judged(trained, ledger, tracker, tmp_path):
+def judged(trained, ledger, tmp_path):
     """Train with these gates on a set, judge, and make it champion when it passes."""
 
     def run(learner, *gates, task=Task.BINARY, record=None, seed=7, **more):
@@ -21,7 +21,7 @@ def judged(trained, ledger, tracker, tmp_path):
         version = trained(spec, record)
         verdict = judge(spec, version, record, ledger=ledger, models=tmp_path / "models")
         if verdict.is_passed:
-            promote("lapse", version.version, ledger=ledger, tracker=tracker)
+            promote("lapse", version.version, ledger=ledger)
         return verdict
 
     return run
@@ -44,7 +44,7 @@ def test_bounds_on_a_metric_pass_and_fail_with_their_evidence(judged, ledger):
 
 def test_the_first_version_has_nobody_to_beat(judged):
     gate = judged(learners.boosted, GateSpec("beats_champion", {"metric": None})).gates["beats_champion"]
-    assert gate["passed"] and gate["found"] == "no champion yet"
+    assert gate["passed"] and gate["found"] == "no champion yet" and gate["evidence"] == {"champion": None}
 
 
 def test_a_better_one_beats_the_champion_and_a_worse_one_does_not(judged):
@@ -55,6 +55,7 @@ def test_a_better_one_beats_the_champion_and_a_worse_one_does_not(judged):
     assert better.is_passed and better.gates["beats_champion"]["evidence"]["gain_low"] > 0
     worse = judged(learners.boosted, gate, params=weak)
     assert not worse.is_passed and "of version 2" in worse.gates["beats_champion"]["found"]
+    assert worse.gates["beats_champion"]["evidence"]["champion"] == 2
 
 
 def test_the_same_model_again_does_not_beat_itself(judged):

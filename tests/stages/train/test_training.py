@@ -25,10 +25,14 @@ def test_a_version_holds_its_metric_with_interval_beside_the_baseline(trained, l
     assert set(version.metrics["slices"]["last_store"]) == {"north", "south", "web", "NULL"}
     assert sum(version.metrics["rows"].values()) == 800
     assert ledger.get(ModelVersionRecord, "lapse", 1) == version
-    run = tracker.runs[0]
-    assert run.status == "finished" and run.models == [("lapse", 1)] and version.provenance["run"] == run.id
+    run = tracker.trainings[version.provenance["run"]]
+    assert (run.model, run.version) == ("lapse", 1)
     assert run.tags["training_set_digest"] == version.training_set_digest
-    assert {"figures/roc.png", "figures/calibration.png", "figures/confusion.png"} <= set(run.files)
+    north = version.metrics["slices"]["last_store"]["north"]
+    assert run.metrics["slices/last_store/north/roc_auc"] == north["metrics"]["roc_auc"]["value"]
+    assert run.metrics["slices/last_store/north/rows"] == north["rows"]
+    figures = {f"figures/{name}.png" for name in ("roc", "calibration", "confusion", "slices_1")}
+    assert figures | {"slices.csv"} <= set(tracker.files[run.id])
 
 
 def test_what_serving_opens_is_what_was_evaluated(trained, tmp_path):
@@ -69,7 +73,7 @@ def test_classes_are_named_in_the_order_of_the_outputs(trained, tmp_path):
 def test_a_lambda_inside_a_pipeline_is_refused_by_name(trained, ledger, tracker, tmp_path):
     with pytest.raises(UnsafeArtifactError, match=r"learners.*<lambda>"):
         trained(model_spec(learners.unsafe))
-    assert ledger.select(ModelVersionRecord) == [] and tracker.runs[0].status == "failed"
+    assert ledger.select(ModelVersionRecord) == [] and tracker.trainings == {}
     assert list((tmp_path / "models" / "lapse").iterdir()) == []
 
 
@@ -122,7 +126,6 @@ from pathlib import Path
 from inseam.adapters.sql.ledger import SqlLedger
 from inseam.stages.train.training import train
 from inseam.testing import learners
-from inseam.testing.tracking import ListTracker
 from inseam.testing.training_sets import KEYS, VIEWS, model_spec, write_training_set
 from inseam.ir.training import Task
 
@@ -133,7 +136,7 @@ seed = 0
 while True:
     seed += 1
     spec = model_spec(learners.boosted, seed=seed, params={"subsample": 0.8})
-    done = train(spec, record, keys=KEYS, views=VIEWS, inputs=(), ledger=ledger, tracker=ListTracker(),
+    done = train(spec, record, keys=KEYS, views=VIEWS, inputs=(), ledger=ledger,
                  models=place / "models", repository=None)
     print(done.version, flush=True)
 """

@@ -1,4 +1,4 @@
-"""Runs, figures and registered models in MLflow: a SQLite file or a server."""
+"""Trainings, figures and registered models in MLflow: a SQLite file or a server."""
 
 from __future__ import annotations
 
@@ -11,16 +11,21 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from inseam.kernel.errors import SettingError
+from inseam.adapters.mlflow.names import storable
+from inseam.kernel.errors import NotFoundError, SettingError
 from inseam.kernel.types import DataType
+from inseam.ports.tracker import Training
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 _MODEL = "model"
-_VERSION_TAG = "inseam_version"
-_TAGS_A_CALL = 100
+_RUN_TAG, _VERSION_TAG = "inseam_run", "inseam_version"
+_A_CALL = 100
+"""MLflow takes so many parameters or tags in one request, and ten times as many metrics."""
 _VALUE_LENGTH = 5_000
+_PATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2", "MLFLOW_HTTP_REQUEST_TIMEOUT": "30"}
+"""By default MLflow asks a dead server for minutes. What it does not take now is offered again later."""
 _TYPES = {
     DataType.BOOL: "boolean",
     DataType.INT64: "long",
@@ -41,31 +46,37 @@ class MlflowTracker:
         self._uri = uri
         self._artifacts = artifacts
 
-    @contextmanager
-    def run(self, experiment: str, name: str) -> Iterator[MlflowRun]:
-        client = self._client
-        made = client.create_run(self._experiment(experiment), run_name=name)
-        try:
-            yield MlflowRun(client, made.info.run_id)
-        except BaseException:
-            client.set_terminated(made.info.run_id, "FAILED")
-            raise
-        client.set_terminated(made.info.run_id, "FINISHED")
+    def record(self, training: Training) -> None:
+        """One run of the experiment that has the model's name, found again by its tag, and one model version of it."""
+        with _reachable(self._uri):
+            run = self._run(training)
+            self._log(run, training)
+            self._log_files(run, training.files)
+            self._log_model(run, training)
+            self._client.set_terminated(run, "FINISHED", end_time=training.finished_at // 1_000)
 
-    def set_alias(self, name: str, alias: str, version: int) -> None:
-        found = self._client.search_model_versions(f"name = '{name}' and tags.{_VERSION_TAG} = '{version}'")
-        if not found:
-            raise SettingError(f"model {name}", f"MLflow holds no version {version} of it")
-        self._client.set_registered_model_alias(name, alias, str(found[0].version))
+    def set_alias(self, model: str, alias: str, id: str) -> None:
+        with _reachable(self._uri):
+            version = self._version(model, id)
+            if version is None:
+                raise NotFoundError(f"model:{model}", f"MLflow at {self._uri} holds no version of training {id}")
+            self._client.set_registered_model_alias(model, alias, version)
 
-    def url(self, run_id: str) -> str | None:
+    def url(self, id: str) -> str | None:
         if not self._uri.startswith("http"):
             return None
-        return f"{self._uri.rstrip('/')}/#/experiments/{self._client.get_run(run_id).info.experiment_id}/runs/{run_id}"
+        with _reachable(self._uri):
+            for experiment in self._client.search_experiments():
+                run = self._find(experiment.experiment_id, id)
+                if run is not None:
+                    return f"{self._uri.rstrip('/')}/#/experiments/{experiment.experiment_id}/runs/{run}"
+        return None
 
     @cached_property
     def _client(self) -> MlflowClient:
         os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+        for name, value in _PATIENCE.items():
+            os.environ.setdefault(name, value)
         if self._uri.startswith("sqlite:///"):
             Path(self._uri.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
         from mlflow import MlflowClient
@@ -96,59 +107,92 @@ class MlflowTracker:
             client.restore_experiment(found.experiment_id)
         return str(found.experiment_id)
 
+    def _find(self, experiment: str, id: str) -> str | None:
+        runs = self._client.search_runs([experiment], f"tags.{_RUN_TAG} = '{id}'", max_results=1)
+        return str(runs[0].info.run_id) if runs else None
 
-class MlflowRun:
-    """`TrackedRun` of one MLflow run."""
+    def _version(self, model: str, id: str) -> str | None:
+        """MLflow's own number of the version that came of a training."""
+        found = self._client.search_model_versions(f"name = '{model}' and tags.{_RUN_TAG} = '{id}'")
+        return str(found[0].version) if found else None
 
-    def __init__(self, client: MlflowClient, id: str) -> None:
-        self._client = client
-        self.id = id
+    def _run(self, training: Training) -> str:
+        """The run of an earlier attempt, or a new one."""
+        experiment = self._experiment(training.model)
+        found = self._find(experiment, training.id)
+        if found is not None:
+            return found
+        name = f"{training.model}@{training.version}"
+        started = training.finished_at // 1_000
+        made = self._client.create_run(experiment, started, tags={_RUN_TAG: training.id}, run_name=name)
+        return str(made.info.run_id)
 
-    def log(
-        self,
-        *,
-        params: Mapping[str, Any] | None = None,
-        metrics: Mapping[str, float] | None = None,
-        tags: Mapping[str, str] | None = None,
-    ) -> None:
-        """One batch: a call for each number would cost ten times as much."""
+    def _log(self, run: str, training: Training) -> None:
+        """In batches: a call for each number would cost ten times as much. Logged again, nothing changes."""
         from mlflow.entities import Metric, Param, RunTag
-        from mlflow.utils.time import get_current_time_millis
 
-        now = get_current_time_millis()
-        rows = [Metric(name, float(value), now, 0) for name, value in (metrics or {}).items()]
-        names = [Param(name, str(value)[:_VALUE_LENGTH]) for name, value in (params or {}).items()]
-        labels = [RunTag(name, str(value)[:_VALUE_LENGTH]) for name, value in (tags or {}).items()]
-        blocks = range(0, max(len(names), len(labels), 1), _TAGS_A_CALL)
-        for first in blocks:
-            part = slice(first, first + _TAGS_A_CALL)
-            self._client.log_batch(self.id, rows if first == 0 else [], names[part], labels[part])
+        moment = training.finished_at // 1_000
+        params = [Param(name, _cut(value)) for name, value in storable(training.params).items()]
+        tags = [RunTag(name, _cut(value)) for name, value in storable(training.tags).items()]
+        metrics = [Metric(name, float(value), moment, 0) for name, value in storable(training.metrics).items()]
+        for first in range(0, max(len(params), len(tags), len(metrics), 1), _A_CALL):
+            part = slice(first, first + _A_CALL)
+            self._client.log_batch(run, metrics[part], params[part], tags[part])
 
-    def log_files(self, directory: Path, under: str) -> None:
-        self._client.log_artifacts(self.id, str(directory), under)
+    def _log_files(self, run: str, directory: Path, under: str | None = None) -> None:
+        if not directory.is_dir():
+            # MLflow would log nothing and say nothing.
+            raise FileNotFoundError(f"{directory} is not there")
+        self._client.log_artifacts(run, str(directory), under)
 
-    def log_model(self, directory: Path, *, name: str, version: int, signature: Mapping[str, Any]) -> None:
+    def _log_model(self, run: str, training: Training) -> None:
         """Log the bundle with an ``MLmodel`` file that tells MLflow its signature, and make a model version of it.
 
-        None of MLflow's own model flavours is used: they save code. MLflow numbers versions by itself; the tag
-        ``inseam_version`` holds ours.
+        None of MLflow's own model flavours is used: they save code. MLflow numbers versions by itself, across all
+        ledgers that share it; the tag ``inseam_version`` holds ours.
         """
         from mlflow.exceptions import MlflowException
 
-        self._client.log_artifacts(self.id, str(directory), _MODEL)
+        client, name = self._client, training.model
+        self._log_files(run, training.bundle, _MODEL)
         with tempfile.TemporaryDirectory() as extra:
-            _mlmodel(self.id, name, signature).save(str(Path(extra) / "MLmodel"))
-            self._client.log_artifacts(self.id, extra, _MODEL)
+            _mlmodel(run, name, training.signature).save(str(Path(extra) / "MLmodel"))
+            client.log_artifacts(run, extra, _MODEL)
         try:
-            self._client.create_registered_model(name)
+            client.create_registered_model(name)
         except MlflowException as error:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise
-        source = f"{self._client.get_run(self.id).info.artifact_uri}/{_MODEL}"
-        self._client.create_model_version(name, source, self.id, tags={_VERSION_TAG: str(version)})
+        if self._version(name, training.id) is None:
+            source = f"{client.get_run(run).info.artifact_uri}/{_MODEL}"
+            tags = {_RUN_TAG: training.id, _VERSION_TAG: str(training.version)}
+            client.create_model_version(name, source, run, tags=tags)
 
 
-def _mlmodel(run_id: str, name: str, signature: Mapping[str, Any]) -> Any:
+def _cut(value: Any) -> str:
+    """A value as text, its end left out where MLflow would refuse it; the ledger holds it whole."""
+    text = str(value)
+    return text if len(text) <= _VALUE_LENGTH else f"{text[: _VALUE_LENGTH - 1]}…"
+
+
+@contextmanager
+def _reachable(uri: str) -> Iterator[None]:
+    """Turns whatever MLflow raises when nobody answers into a `ConnectionError`."""
+    try:
+        yield
+    except Exception as error:
+        from requests.exceptions import RequestException
+
+        cause: BaseException | None = error
+        while cause is not None:
+            if isinstance(cause, RequestException):
+                reason = type(cause).__name__
+                raise ConnectionError(f"MLflow at {uri} cannot be reached ({reason})") from error
+            cause = cause.__cause__ or cause.__context__
+        raise
+
+
+def _mlmodel(run_id: str, name: str, signature: Mapping[str, Mapping[str, str]]) -> Any:
     from mlflow.models import Model, ModelSignature
     from mlflow.types import ColSpec, Schema
 

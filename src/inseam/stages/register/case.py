@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from inseam.ir.labels import coded, is_null
 from inseam.ir.metrics import Metric, metric
-from inseam.ir.records import ModelVersionRecord, TrainingSetRecord
+from inseam.ir.records import AliasRecord, ModelVersionRecord, TrainingSetRecord
 from inseam.ir.training import LABEL, ModelSpec, Task
 from inseam.kernel.errors import DataError
 from inseam.ports.bundle import Bundle, open_bundle
@@ -19,6 +19,8 @@ from inseam.ports.training_rows import read_training_rows, training_schema
 
 if TYPE_CHECKING:
     import numpy as np
+
+CHAMPION = "champion"
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,12 @@ class Case:
     @property
     def directory(self) -> Path:
         return self.models / self.version.path
+
+    @cached_property
+    def champion(self) -> int | None:
+        """The version that is champion while this one is judged: one and the same for every gate."""
+        alias = self.ledger.get(AliasRecord, self.spec.name, CHAMPION)
+        return None if alias is None else alias.version
 
     @cached_property
     def bundle(self) -> Bundle:

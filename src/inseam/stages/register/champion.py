@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from inseam.ir.records import AliasRecord, ModelVersionRecord
+from inseam.ir.records import ModelVersionRecord
 from inseam.kernel.errors import InseamError, NotFoundError
 from inseam.ports.bundle import open_bundle
 from inseam.stages.register.case import Case
@@ -14,7 +14,6 @@ from inseam.stages.register.case import Case
 if TYPE_CHECKING:
     import numpy as np
 
-CHAMPION = "champion"
 RESAMPLES = 1_000
 _BOOTSTRAP_CELLS = 100_000_000
 """On many rows fewer resamples do: the interval is narrow, and a thousand would take minutes."""
@@ -31,21 +30,21 @@ class Comparison:
 def beats_champion(case: Case, options: Mapping[str, Any]) -> Comparison:
     """Whether the gain over the champion exceeds ``margin`` in at least ``confidence`` of the resamples.
 
-    Passes when there is no champion yet. Fails, and says why, when the champion cannot be asked about these rows.
+    Passes when there is no champion yet. Fails, and says why, when the champion cannot be asked about these rows. The
+    evidence's ``champion`` names the version that was compared with, None for none: promotion holds it to that.
     """
     metric = case.metric(options)
     confidence, margin = float(options.get("confidence", 0.95)), float(options.get("margin", 0.0))
     expected = f"better in {metric.name} by more than {margin:g} in at least {confidence:.0%} of resamples"
-    alias = case.ledger.get(AliasRecord, case.spec.name, CHAMPION)
-    if alias is None:
-        return Comparison(True, "no champion yet", expected)
-    if alias.version == case.version.version:
-        return Comparison(True, f"version {alias.version} is the champion itself", expected)
-    champion: dict[str, Any] = {"champion": alias.version}
+    champion: dict[str, Any] = {"champion": case.champion}
+    if case.champion is None:
+        return Comparison(True, "no champion yet", expected, champion)
+    if case.champion == case.version.version:
+        return Comparison(True, f"version {case.champion} is the champion itself", expected, champion)
     try:
-        theirs = _champions_output(case, alias)
+        theirs = _champions_output(case, case.champion)
     except InseamError as error:
-        found = f"champion {alias.version} cannot be asked about these rows: {error.problems[0].found}"
+        found = f"champion {case.champion} cannot be asked about these rows: {error.problems[0].found}"
         return Comparison(False, found, expected, champion)
     mine, other = metric.value(case.truth, case.output), metric.value(case.truth, theirs)
     gains = _gains(case, options, theirs)
@@ -54,7 +53,7 @@ def beats_champion(case: Case, options: Mapping[str, Any]) -> Comparison:
     if len(gains):
         evidence |= _interval(gains)
     found = (
-        f"{metric.name} {mine:.4g} against {other:.4g} of version {alias.version}; better in {share:.1%} of resamples"
+        f"{metric.name} {mine:.4g} against {other:.4g} of version {case.champion}; better in {share:.1%} of resamples"
     )
     return Comparison(share >= confidence, found, expected, evidence)
 
@@ -81,9 +80,9 @@ def _interval(gains: np.ndarray) -> dict[str, float]:
     return {"gain_low": float(low), "gain_high": float(high), "resamples": len(gains)}
 
 
-def _champions_output(case: Case, alias: AliasRecord) -> np.ndarray:
+def _champions_output(case: Case, champion: int) -> np.ndarray:
     """The champion's output for the challenger's rows; an `InseamError` when it cannot be asked."""
-    version = case.ledger.get(ModelVersionRecord, case.spec.name, alias.version)
+    version = case.ledger.get(ModelVersionRecord, case.spec.name, champion)
     if version is None:
         raise NotFoundError("champion", "its version is not in the ledger")
     bundle = open_bundle(case.models / version.path, version.digest)

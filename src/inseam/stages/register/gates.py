@@ -134,7 +134,9 @@ def _estimate(case: Case, metric: Metric) -> dict[str, Any]:
     from inseam.ir.resampling import estimates
 
     measures = {metric.name: metric.on(case.truth, case.output)}
-    found = estimates(measures, len(case.truth), count=RESAMPLES, seed=case.spec.seed, groups=case.groups)
+    ranges = {metric.name: (metric.low, metric.high)}
+    seed = case.spec.seed
+    found = estimates(measures, len(case.truth), count=RESAMPLES, seed=seed, groups=case.groups, ranges=ranges)
     return {"metric": metric.name, "rows": len(case.truth), **found[metric.name].as_dict()}
 
 

@@ -1,31 +1,34 @@
-"""Which version is champion: swapped in the ledger by compare-and-set, mirrored to the tracker afterwards."""
+"""Which version is champion: swapped in the ledger by compare-and-set."""
 
 from __future__ import annotations
 
-import logging
 import uuid
+from typing import Any
 
 from inseam.ir.records import AliasRecord, ModelVersionRecord, RunRecord, VerdictRecord
 from inseam.kernel import clock
 from inseam.kernel.errors import ConflictError, NotFoundError, RefusedError
 from inseam.ports.ledger import Ledger
-from inseam.ports.tracker import Tracker
-from inseam.stages.register.champion import CHAMPION
+from inseam.stages.register.case import CHAMPION
 
-_log = logging.getLogger("inseam.register")
 HISTORY = "set_champion"
 """The step of the run records that keep, in the swap's own transaction, which version was champion when."""
 
 
-def promote(model: str, version: int, *, ledger: Ledger, tracker: Tracker, is_forced: bool = False) -> AliasRecord:
+def promote(model: str, version: int, *, ledger: Ledger, is_forced: bool = False) -> AliasRecord:
     """Make a version champion. `RefusedError` names the gates that it failed, `ConflictError` means somebody else has
     changed the champion in between.
 
-    Forced, the gates are passed over, which is recorded. The version that is champion already stays it.
+    A verdict holds against the champion that it was reached against and no other: see `is_outdated`. Forced, the gates
+    are passed over, which is recorded. The version that is champion already stays it.
     """
     if ledger.get(ModelVersionRecord, model, version) is None:
         raise NotFoundError(f"model:{model}@{version}", "there is no such version", mend=f"run `inseam train {model}`")
-    failed = _failed_gates(model, version, ledger)
+    # The champion is looked at before the verdict, and the swap demands that it still is the one that was seen.
+    current = ledger.get(AliasRecord, model, CHAMPION)
+    if current is not None and current.version == version:
+        return current
+    failed = _failed_gates(model, version, current, ledger)
     if failed and not is_forced:
         raise RefusedError(
             f"model:{model}@{version}",
@@ -33,14 +36,11 @@ def promote(model: str, version: int, *, ledger: Ledger, tracker: Tracker, is_fo
             expected="a verdict in which every gate passed",
             mend="train a better version, or promote by force, which is recorded",
         )
-    current = ledger.get(AliasRecord, model, CHAMPION)
-    if current is not None and current.version == version:
-        return current
     kind = {"act": "promote", "is_forced": is_forced, "failed_gates": failed}
-    return _swap(model, current, version, kind, ledger, tracker)
+    return _swap(model, current, version, kind, ledger)
 
 
-def roll_back(model: str, *, ledger: Ledger, tracker: Tracker) -> AliasRecord:
+def roll_back(model: str, *, ledger: Ledger) -> AliasRecord:
     """Make the champion before the present one champion again; again, the one before that.
 
     `RefusedError` when there was none before.
@@ -53,9 +53,7 @@ def roll_back(model: str, *, ledger: Ledger, tracker: Tracker) -> AliasRecord:
             "there is no earlier champion" if current is not None else "it has no champion",
             mend=f"promote a version: `inseam promote {model} VERSION`",
         )
-    return _swap(
-        model, current, past[-2], {"act": "roll_back", "is_forced": False, "failed_gates": []}, ledger, tracker
-    )
+    return _swap(model, current, past[-2], {"act": "roll_back", "is_forced": False, "failed_gates": []}, ledger)
 
 
 def champions(model: str, ledger: Ledger) -> list[int]:
@@ -69,27 +67,48 @@ def champions(model: str, ledger: Ledger) -> list[int]:
     return stack
 
 
-def _failed_gates(model: str, version: int, ledger: Ledger) -> list[str]:
+def is_outdated(model: str, version: int, ledger: Ledger) -> bool:
+    """Whether a gate compared the version with another champion than there is now, so that it must be judged again."""
+    verdict = _newest_verdict(model, version, ledger)
+    current = ledger.get(AliasRecord, model, CHAMPION)
+    is_champion = current is not None and current.version == version
+    return verdict is not None and not is_champion and bool(_outdated_gates(verdict, current))
+
+
+def _failed_gates(model: str, version: int, current: AliasRecord | None, ledger: Ledger) -> list[str]:
     """Why the newest verdict lets the version not pass; empty when it does."""
-    verdicts = ledger.select(VerdictRecord, model=model, version=version)
-    if not verdicts:
+    verdict = _newest_verdict(model, version, ledger)
+    if verdict is None:
         return ["it was never judged"]
-    newest = max(verdicts, key=lambda verdict: verdict.judged_at)
-    return [
-        f"{label}: {gate['found']}, expected {gate['expected']}"
-        for label, gate in newest.gates.items()
+    outdated = _outdated_gates(verdict, current)
+    failed = {
+        label: f"{label}: {gate['found']}, expected {gate['expected']}"
+        for label, gate in verdict.gates.items()
         if not gate["passed"]
-    ]
+    }
+    return list((failed | outdated).values())
 
 
-def _swap(
-    model: str,
-    current: AliasRecord | None,
-    version: int,
-    act: dict[str, object],
-    ledger: Ledger,
-    tracker: Tracker,
-) -> AliasRecord:
+def _newest_verdict(model: str, version: int, ledger: Ledger) -> VerdictRecord | None:
+    verdicts = ledger.select(VerdictRecord, model=model, version=version)
+    return max(verdicts, key=lambda verdict: verdict.judged_at, default=None)
+
+
+def _outdated_gates(verdict: VerdictRecord, current: AliasRecord | None) -> dict[str, str]:
+    """Gates whose evidence names another champion than the present one."""
+    now = None if current is None else current.version
+    return {
+        label: f"{label}: judged against {_named(gate['evidence']['champion'])}, and now there is {_named(now)}"
+        for label, gate in verdict.gates.items()
+        if "champion" in gate["evidence"] and gate["evidence"]["champion"] != now
+    }
+
+
+def _named(champion: int | None) -> str:
+    return "no champion" if champion is None else f"champion {champion}"
+
+
+def _swap(model: str, current: AliasRecord | None, version: int, act: dict[str, Any], ledger: Ledger) -> AliasRecord:
     now = clock.now()
     alias = AliasRecord(model, CHAMPION, version, now)
     history = RunRecord(
@@ -109,8 +128,4 @@ def _swap(
             "another process has changed the champion in the meantime",
             mend="look at the champion that is there now, then promote again",
         )
-    try:
-        tracker.set_alias(model, CHAMPION, version)
-    except Exception as error:  # noqa: BLE001 - whatever the tracker's library raises; the ledger has decided
-        _log.warning("champion %d of model %s is not mirrored to the tracker: %s", version, model, error)
     return alias

@@ -49,7 +49,8 @@ def evaluate(
     from inseam.ir.resampling import estimates
 
     measures = {metric.name: metric.on(truth, output) for metric in metrics_of(task)} if len(truth) else {}
-    found = estimates(measures, len(truth), count=RESAMPLES, seed=seed, groups=groups)
+    ranges = {metric.name: (metric.low, metric.high) for metric in metrics_of(task)}
+    found = estimates(measures, len(truth), count=RESAMPLES, seed=seed, groups=groups, ranges=ranges)
     return {name: estimate.as_dict() for name, estimate in found.items()}
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from inseam.ir.labels import Classes
 from inseam.ir.training import Task
@@ -43,3 +43,15 @@ def draw(
             plots.confusion(directory, truth, said, [str(name) for name in classes])
         if importances:
             plots.importance(directory, importances)
+
+
+def draw_slices(
+    directory: Path, metric: str, whole: Mapping[str, Any], slices: Mapping[str, Mapping[str, Any]]
+) -> None:
+    """One figure a sliced column, ``slices_1.png`` ...: the model's metric for each value, beside that of all rows."""
+    from inseam.stages.train import plots
+
+    with plots.style():
+        for place, (column, parts) in enumerate(slices.items(), 1):
+            if parts:
+                plots.slices(directory, f"slices_{place}", column, metric, whole, parts)

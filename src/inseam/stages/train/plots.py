@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
 from cycler import cycler
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.scale import SymmetricalLogScale
 
 Curves = Mapping[str, tuple[np.ndarray, np.ndarray]]
 """By class: whether each row belongs to it, and its stated probability."""
@@ -21,6 +25,10 @@ _GREY = "#9aa0a6"
 _POINTS = 2_000
 """A curve or a cloud of more points than this looks no different."""
 _CURVES = 8
+_CLASSES = 40
+"""The most frequent classes of a confusion matrix; the others are one."""
+_LABEL = 28
+"""Letters of a name before it is cut."""
 
 
 @contextmanager
@@ -38,7 +46,9 @@ def style() -> Iterator[None]:
         "legend.frameon": False,
         "axes.prop_cycle": cycler(color=_COLOURS),
     }
-    with mpl.rc_context(settings):
+    with mpl.rc_context(settings), warnings.catch_warnings():
+        # A name in letters that no font has is drawn as boxes; that is no news for whoever trains.
+        warnings.simplefilter("ignore", UserWarning)
         yield
 
 
@@ -55,93 +65,187 @@ def roc(directory: Path, curves: Curves) -> None:
     from sklearn.metrics import roc_auc_score, roc_curve
 
     with _page(directory, "roc") as axes:
-        for name, (belongs, score) in _drawable(curves):
+        shown = _drawable(curves)
+        for name, (belongs, score) in shown:
             false, true, _ = roc_curve(belongs, score)
-            axes.plot(*_thin(false, true), lw=2, label=f"{name}: AUC {roc_auc_score(belongs, score):.3f}")
+            axes.plot(*_thin(false, true), lw=2, label=f"{_short(name)}: AUC {roc_auc_score(belongs, score):.3f}")
         axes.plot([0, 1], [0, 1], "--", color=_GREY, lw=1)
-        axes.set(title="ROC", xlabel="false positive rate", ylabel="true positive rate", xlim=(0, 1), ylim=(0, 1.01))
-        axes.legend(loc="lower right")
+        axes.set(xlabel="false positive rate", ylabel="true positive rate", xlim=(0, 1), ylim=(0, 1.01))
+        _entitle(axes, "ROC", shown, curves, "lower right")
 
 
 def precision_recall(directory: Path, curves: Curves) -> None:
     from sklearn.metrics import average_precision_score, precision_recall_curve
 
     with _page(directory, "precision_recall") as axes:
-        for name, (belongs, score) in _drawable(curves):
+        shown = _drawable(curves)
+        for name, (belongs, score) in shown:
             precision, recall, _ = precision_recall_curve(belongs, score)
-            line = axes.plot(
-                *_thin(recall, precision), lw=2, label=_average(name, average_precision_score(belongs, score))
-            )
+            label = f"{_short(name)}: average precision {average_precision_score(belongs, score):.3f}"
+            line = axes.plot(*_thin(recall, precision), lw=2, drawstyle="steps-post", label=label)
             axes.axhline(belongs.mean(), ls="--", lw=1, color=line[0].get_color(), alpha=0.5)
-        axes.set(title="Precision and recall", xlabel="recall", ylabel="precision", xlim=(0, 1), ylim=(0, 1.01))
-        axes.legend(loc="best")
+        axes.set(xlabel="recall", ylabel="precision", xlim=(0, 1), ylim=(0, 1.01))
+        _entitle(axes, "Precision and recall", shown, curves, "best")
 
 
 def calibration(directory: Path, happened: np.ndarray, stated: np.ndarray) -> None:
-    """Stated probability against observed rate over ten bins of equal count, above the spread of what is stated."""
-    order = np.argsort(stated, kind="stable")
-    bins = [part for part in np.array_split(order, 10) if len(part)]
-    said = np.array([stated[part].mean() for part in bins])
-    rate = np.array([happened[part].mean() for part in bins])
-    error = 1.96 * np.sqrt(rate * (1 - rate) / [len(part) for part in bins])
+    """Stated probability against observed rate over at most ten bins of about equal count, above the spread of what is
+    stated. Equal statements share a bin. The interval is Wilson's, which stays between 0 and 1."""
+    edges = np.unique(np.quantile(stated, np.linspace(0, 1, 11)))[1:-1]
+    bins = np.searchsorted(edges, stated, side="right")
+    rows = np.bincount(bins)
+    kept = rows > 0
+    count = rows[kept]
+    said = np.bincount(bins, stated)[kept] / count
+    rate = np.bincount(bins, happened)[kept] / count
+    middle = (rate + 1.92 / count) / (1 + 3.84 / count)
+    half = 1.96 / (1 + 3.84 / count) * np.sqrt(rate * (1 - rate) / count + 0.96 / count**2)
+    error = np.maximum([rate - (middle - half), middle + half - rate], 0)
     with _page(directory, "calibration") as axes:
         axes.plot([0, 1], [0, 1], "--", color=_GREY, lw=1, label="perfect")
-        axes.errorbar(said, rate, error, fmt="o-", lw=1.5, ms=5, capsize=2, label="observed, 95 %")
+        axes.errorbar(said, rate, error, fmt="o-", lw=1.5, ms=5, capsize=2, label="observed, 95 %", clip_on=False)
         counts, edges = np.histogram(stated, bins=40, range=(0, 1))
         height = 0.15 * counts / max(int(counts.max()), 1)
         axes.bar(edges[:-1], height, np.diff(edges), align="edge", color=_GREY, alpha=0.4, label="how often stated")
         axes.set(title="Calibration", xlabel="stated probability", ylabel="observed rate", xlim=(0, 1), ylim=(0, 1))
-        axes.legend(loc="upper left")
+        axes.legend(loc="best")
 
 
 def confusion(directory: Path, truth: np.ndarray, said: np.ndarray, classes: Sequence[str]) -> None:
+    truth, said, classes = _gathered(truth, said, classes)
     count = len(classes)
     table = np.bincount(truth * count + said, minlength=count * count).reshape(count, count)
     shares = table / np.maximum(table.sum(1, keepdims=True), 1)
-    side = max(4.0, 0.5 * count + 2)
-    with _page(directory, "confusion", (side + 0.6, side)) as axes:
+    side = min(max(4.0, 0.62 * count + 2), 12.0)
+    names = [_short(name) for name in classes]
+    with _page(directory, "confusion", (side + 0.02 * _LABEL, side)) as axes:
         axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
         axes.grid(visible=False)
         if count <= 12:
             for row, column in np.ndindex(count, count):
                 colour = "white" if shares[row, column] > 0.5 else "#202124"
                 text = f"{table[row, column]:,}\n{shares[row, column]:.0%}"
-                axes.text(column, row, text, ha="center", va="center", color=colour, fontsize=9)
-        axes.set_xticks(range(count), classes, rotation=45 if count > 4 else 0)
-        axes.set_yticks(range(count), classes)
+                axes.text(column, row, text, ha="center", va="center", color=colour, fontsize=9 if count <= 8 else 7.5)
+        is_tight = count > 4 or max(map(len, names)) > 12
+        small = 10 if count <= 12 else 8
+        axes.set_xticks(range(count), names, rotation=60 if is_tight else 0, ha="right" if is_tight else "center")
+        axes.set_yticks(range(count), names)
+        axes.tick_params(labelsize=small)
         axes.set(title="Confusion", xlabel="predicted", ylabel="true")
 
 
 def residuals(directory: Path, truth: np.ndarray, output: np.ndarray) -> None:
     errors = output - truth
     shown = _some(len(truth))
-    low, high = np.quantile(errors, [0.005, 0.995])
     with _page(directory, "residuals") as axes:
-        axes.scatter(output[shown], errors[shown], s=8, alpha=0.4, linewidths=0)
+        axes.scatter(output[shown], errors[shown], **_dots(len(shown)))
         axes.axhline(0, color=_GREY, lw=1)
-        margin = max(high - low, 1e-12) * 0.1
-        axes.set(title="Residuals", xlabel="predicted", ylabel="predicted - true", ylim=(low - margin, high + margin))
+        axes.set(title="Residuals", xlabel="predicted", ylabel="predicted - true")
+        if np.abs(errors).max() <= 1e-9 * max(float(np.abs(truth).max()), 1e-300):
+            axes.set_ylim(-1, 1)
+        elif (near := _heavy_tailed(errors)) is not None:
+            _stretch(axes.yaxis, near)
 
 
 def predicted(directory: Path, truth: np.ndarray, output: np.ndarray) -> None:
     shown = _some(len(truth))
     ends = float(min(truth.min(), output.min())), float(max(truth.max(), output.max()))
     with _page(directory, "predicted_and_true") as axes:
-        axes.scatter(truth[shown], output[shown], s=8, alpha=0.4, linewidths=0)
+        axes.scatter(truth[shown], output[shown], **_dots(len(shown)))
         axes.plot(ends, ends, "--", color=_GREY, lw=1)
         axes.set(title="Predicted and true", xlabel="true", ylabel="predicted")
+        if (near := _heavy_tailed(np.concatenate([truth, output]))) is not None:
+            _stretch(axes.xaxis, near)
+            _stretch(axes.yaxis, near)
 
 
 def importance(directory: Path, importances: Mapping[str, float]) -> None:
     top = sorted(importances.items(), key=lambda pair: -pair[1])[:25][::-1]
     with _page(directory, "feature_importance", (6.4, max(2.4, 0.28 * len(top) + 1.2))) as axes:
-        axes.barh([name for name, _ in top], [value for _, value in top], color=_COLOURS[0])
+        axes.barh(range(len(top)), [value for _, value in top], color=_COLOURS[0])
+        axes.set_yticks(range(len(top)), [_short(name) for name, _ in top])
         axes.grid(visible=False, axis="y")
+        if top[-1][1] <= 0:
+            axes.set_xlim(0, 1)
         axes.set(title="Feature importance", xlabel="the model's own measure")
 
 
-def _average(name: str, value: float) -> str:
-    return f"{name}: average precision {value:.3f}"
+def slices(
+    directory: Path,
+    file: str,
+    column: str,
+    metric: str,
+    whole: Mapping[str, float | None],
+    parts: Mapping[str, Mapping[str, Any]],
+) -> None:
+    """A dot with its 95 % interval a value of the column, the most frequent value on top."""
+    with _page(directory, file, (6.4, max(2.4, 0.32 * len(parts) + 1.4))) as axes:
+        if whole["value"] is not None:
+            axes.axvline(whole["value"], ls="--", lw=1, color=_GREY, label=f"all rows: {whole['value']:.3g}")
+            axes.legend(loc="lower right", bbox_to_anchor=(1, 1), borderaxespad=0)
+        for place, part in enumerate(parts.values()):
+            found = part["metrics"].get(metric, {"value": None, "low": None, "high": None})
+            value, low, high = found["value"], found["low"], found["high"]
+            if value is None:
+                axes.text(0.02, place, "undefined", transform=axes.get_yaxis_transform(), va="center", color=_GREY)
+                continue
+            if low is not None and high is not None:
+                axes.plot([low, high], [place, place], lw=2, color=_COLOURS[0], alpha=0.5)
+            axes.plot(value, place, "o", ms=6, color=_COLOURS[0])
+        labels = [f"{_short(name)}  ({part['rows']:,})" for name, part in parts.items()]
+        axes.set_yticks(range(len(parts)), labels)
+        axes.set_ylim(len(parts) - 0.5, -0.5)
+        axes.grid(visible=False, axis="y")
+        axes.set(title=f"By {_short(column)}", xlabel=f"{metric}, 95 % interval (rows in brackets)")
+
+
+def _short(text: str) -> str:
+    """A label that leaves room for the figure, on one line, with nothing that Matplotlib would take for a formula."""
+    line = " ".join(text.split()).replace("$", r"\$")
+    if not line:
+        return "(empty)"
+    return line if len(line) <= _LABEL else f"{line[: _LABEL - 1]}…"
+
+
+def _entitle(axes: Axes, title: str, shown: Sequence[Any], curves: Curves, place: str) -> None:
+    """The title, with how many of the classes have a curve; the legend, or why there is none."""
+    if not shown:
+        axes.set_title(title)
+        text = "no curve: the test rows hold\nonly one class"
+        axes.text(0.5, 0.5, text, ha="center", va="center", color=_GREY, backgroundcolor="white")
+        return
+    axes.set_title(title if len(shown) == len(curves) else f"{title}: {len(shown)} of {len(curves)} classes")
+    axes.legend(loc=place)
+
+
+def _gathered(
+    truth: np.ndarray, said: np.ndarray, classes: Sequence[str]
+) -> tuple[np.ndarray, np.ndarray, Sequence[str]]:
+    """The same with the rarest classes taken together, where there are more than a picture can hold."""
+    if len(classes) <= _CLASSES:
+        return truth, said, classes
+    ranked = np.argsort(-np.bincount(truth, minlength=len(classes)), kind="stable")
+    place = np.empty(len(classes), np.int64)
+    place[ranked] = np.minimum(np.arange(len(classes)), _CLASSES - 1)
+    named = [classes[code] for code in ranked[: _CLASSES - 1]]
+    return place[truth], place[said], [*named, f"{len(classes) - _CLASSES + 1} others"]
+
+
+def _dots(count: int) -> dict[str, Any]:
+    return {"s": 8, "alpha": 0.4, "linewidths": 0} if count > 200 else {"s": 28, "alpha": 0.8, "linewidths": 0}
+
+
+def _stretch(axis: Axis, near: float) -> None:
+    """A scale that is plain up to ``near`` and logarithmic beyond, with few enough marks to be read."""
+    axis.axes.set(**{f"{axis.axis_name}scale": SymmetricalLogScale(axis, linthresh=near)})
+    axis.get_major_locator().set_params(numticks=7)
+
+
+def _heavy_tailed(values: np.ndarray) -> float | None:
+    """Where a logarithmic scale should begin, when a plain one would squeeze most values into a line."""
+    sizes = np.abs(values)
+    most = float(np.quantile(sizes, 0.9))
+    return float(10 ** np.ceil(np.log10(most))) if 0 < most < float(sizes.max()) / 50 else None
 
 
 def _drawable(curves: Curves) -> list[tuple[str, tuple[np.ndarray, np.ndarray]]]:

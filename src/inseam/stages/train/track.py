@@ -1,85 +1,121 @@
-"""What of a training run goes to the tracker, for people to look at."""
+"""Mirrors registered versions to the tracker: after the ledger holds them, and again until the tracker has them."""
 
 from __future__ import annotations
 
 import logging
+import shutil
+import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
-from inseam.ir.encoding import Encoding
 from inseam.ir.records import ModelVersionRecord, TrainingSetRecord
-from inseam.ir.training import ModelSpec, Task
-from inseam.ports.tracker import TrackedRun
-from inseam.stages.train.data import TestRows, TrainingData
-from inseam.stages.train.figures import draw
-
-if TYPE_CHECKING:
-    import numpy as np
-
-    from inseam.stages.train.training import Fitted
+from inseam.ir.training import Task
+from inseam.kernel.errors import ConflictError
+from inseam.ports.bundle import BundleManifest, read_manifest
+from inseam.ports.ledger import Ledger
+from inseam.ports.tracker import Tracker, Training
+from inseam.stages.train.evidence import UNTRACKED
 
 _log = logging.getLogger("inseam.train")
 
-
-def log_evidence(
-    run: TrackedRun,
-    spec: ModelSpec,
-    record: TrainingSetRecord,
-    fitted: Fitted,
-    metrics: Mapping[str, Any],
-    provenance: Mapping[str, Any],
-    data: TrainingData,
-    test: TestRows,
-    output: np.ndarray,
-    figures: Path,
-) -> None:
-    """Parameters, metrics, where everything came from, and the figures, drawn into the directory ``figures``."""
-    run.log(
-        params={**fitted.params, "seed": spec.seed},
-        metrics=_flat(metrics),
-        tags={
-            "model_fingerprint": spec.fingerprint,
-            "training_set": record.name,
-            "training_set_fingerprint": record.fingerprint,
-            "training_set_digest": record.digest,
-            "table_versions": _json(record.snapshots),
-            "git_commit": str(provenance["commit"] or ""),
-            "git_is_dirty": str(provenance["is_dirty"]),
-            "libraries": _json(provenance["libraries"]),
-            "format": fitted.format.name,
-        },
-    )
-    importances = fitted.format.importances(fitted.model, data.encoding.names)
-    if len(test.truth):
-        draw(figures, spec.task, test.truth, output, classes=data.classes, importances=importances)
-        run.log_files(figures, "figures")
+_STALE_SECONDS = 24 * 3600.0
+_OUTPUTS = {Task.BINARY: "probability", Task.MULTICLASS: "probabilities", Task.REGRESSION: "value"}
 
 
-def mirror_version(
-    run: TrackedRun, directory: Path, version: ModelVersionRecord, encoding: Encoding, spec: ModelSpec
-) -> None:
-    """Register the version with the tracker. The ledger already holds it, so a failure here is only a warning."""
-    outputs = {Task.BINARY: "probability", Task.MULTICLASS: "probabilities", Task.REGRESSION: "value"}
-    signature = {
-        "inputs": {column.name: column.type.value for column in encoding.columns},
-        "outputs": {outputs[spec.task]: "float64"},
-    }
+def track(*, models: Path, ledger: Ledger, tracker: Tracker) -> tuple[str, ...]:
+    """Hand over every version that still waits, and return those that the tracker did not take, as ``model@version``.
+
+    What fails is a warning and waits for the next call: nothing that was trained depends on the tracker.
+    """
+    places = [place for place in (models.parent / UNTRACKED).glob("*") if place.is_dir()]
+    if not places:
+        return ()
+    versions = {version.provenance.get("run"): version for version in ledger.select(ModelVersionRecord)}
+    left: list[str] = []
+    is_down = False
+    for place in sorted(places, key=lambda place: place.stat().st_mtime, reverse=True):
+        version = versions.get(place.name)
+        if version is None:
+            _sweep(place)
+        elif is_down or (error := _hand_over(place, version, models, ledger, tracker)) is not None:
+            left.append(f"{version.model}@{version.version}")
+            is_down = is_down or isinstance(error, ConnectionError)
+    return tuple(sorted(left))
+
+
+def _hand_over(
+    place: Path, version: ModelVersionRecord, models: Path, ledger: Ledger, tracker: Tracker
+) -> Exception | None:
+    name = f"{version.model}@{version.version}"
     try:
-        run.log_model(directory, name=version.model, version=version.version, signature=signature)
+        with ledger.lease(f"track {place.name}"):
+            tracker.record(_training(version, models, place, ledger))
+            shutil.rmtree(place)
+    except ConflictError:
+        _log.info("model %s is being tracked by another process", name)
     except Exception as error:  # noqa: BLE001 - whatever the tracker's library raises
-        _log.warning("model %s version %d is not mirrored: %s", version.model, version.version, error)
+        _log.warning("model %s is not tracked yet, the next train or promote tries again: %s", name, error)
+        return error
+    return None
+
+
+def _sweep(place: Path) -> None:
+    """Remove what a trainer left that was killed before it registered its version."""
+    if time.time() - place.stat().st_mtime > _STALE_SECONDS:
+        shutil.rmtree(place, ignore_errors=True)
+
+
+def _training(version: ModelVersionRecord, models: Path, files: Path, ledger: Ledger) -> Training:
+    provenance = version.provenance
+    bundle = models / version.path
+    record = ledger.get(TrainingSetRecord, version.training_set)
+    tags = {
+        "model_fingerprint": version.fingerprint,
+        "training_set": record.name if record is not None else "",
+        "training_set_fingerprint": version.training_set,
+        "training_set_digest": version.training_set_digest,
+        "table_versions": _json(record.snapshots if record is not None else {}),
+        "git_commit": str(provenance["commit"] or ""),
+        "git_is_dirty": str(provenance["is_dirty"]),
+        "libraries": _json(provenance["libraries"]),
+        "format": version.format,
+        "model_digest": version.digest,
+    }
+    return Training(
+        id=files.name,
+        model=version.model,
+        version=version.version,
+        params={**version.params, "seed": provenance["seed"]},
+        metrics=_flat(version.metrics),
+        tags=tags,
+        signature=_signature(read_manifest(bundle)),
+        bundle=bundle,
+        files=files,
+        finished_at=version.created_at,
+    )
+
+
+def _signature(manifest: BundleManifest) -> dict[str, dict[str, str]]:
+    inputs = {column.name: column.type.value for column in manifest.encoding.columns}
+    return {"inputs": inputs, "outputs": {_OUTPUTS[manifest.task]: "float64"}}
 
 
 def _flat(metrics: Mapping[str, Any]) -> dict[str, float]:
-    """``roc_auc``, ``roc_auc_low``, ``baseline_roc_auc``, ``rows_train`` ... without the undefined ones."""
+    """``roc_auc``, ``roc_auc_low``, ``baseline_roc_auc``, ``rows_train``, ``slices/store/north/roc_auc`` ... without
+    the undefined ones."""
     flat: dict[str, float | None] = {}
     for name, estimate in metrics["test"].items():
         flat |= {name: estimate["value"], f"{name}_low": estimate["low"], f"{name}_high": estimate["high"]}
     flat |= {f"baseline_{name}": value for name, value in metrics["baseline"].items()}
     flat |= {f"rows_{part}": float(count) for part, count in metrics["rows"].items()}
+    for column, parts in metrics["slices"].items():
+        for value, part in parts.items():
+            label = f"slices/{column}/{value.replace('/', '_')}"
+            flat[f"{label}/rows"] = float(part["rows"])
+            flat |= {f"{label}/{name}": estimate["value"] for name, estimate in part["metrics"].items()}
     return {name: value for name, value in flat.items() if value is not None}
 
 

@@ -1,10 +1,10 @@
-"""Train one model: read, tune, fit, save, evaluate, register, track."""
+"""Train one model: read, tune, fit, save, evaluate, register."""
 
 from __future__ import annotations
 
-import tempfile
+import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,29 +17,18 @@ from inseam.ports.bundle import BundleManifest, ViewUse, write_manifest
 from inseam.ports.ledger import Ledger
 from inseam.ports.model_format import ModelFormat, Predictor
 from inseam.ports.progress import Progress, silent
-from inseam.ports.tracker import Tracker
 from inseam.stages.train.data import TestRows, TrainingData, read_test_part, read_train_part
 from inseam.stages.train.evaluate import baseline, by_slice, checked_output, evaluate
+from inseam.stages.train.evidence import waiting, write_evidence
 from inseam.stages.train.fit import fit, format_for
 from inseam.stages.train.provenance import git_state, library_versions
 from inseam.stages.train.store import draft, publish
-from inseam.stages.train.track import log_evidence, mirror_version
 from inseam.stages.train.tune import tune
 
 if TYPE_CHECKING:
     import numpy as np
 
 _EXAMPLE_ROWS = 64
-
-
-@dataclass(frozen=True)
-class Fitted:
-    """A model on its way to a version: in memory, saved in a draft directory, and loaded from there again."""
-
-    model: Any
-    format: ModelFormat
-    predictor: Predictor
-    params: dict[str, Any]
 
 
 def train(
@@ -50,7 +39,6 @@ def train(
     views: tuple[ViewUse, ...],
     inputs: tuple[Field, ...],
     ledger: Ledger,
-    tracker: Tracker,
     models: Path,
     repository: Path | None,
     progress: Progress = silent,
@@ -69,32 +57,30 @@ def train(
     progress("train: read", 1, 1)
     chosen: dict[str, Any] = {**spec.params, **(params or {})}
     provenance: dict[str, Any] = {
+        "run": uuid.uuid4().hex,
         **git_state(repository),
         "libraries": library_versions(),
         "seed": spec.seed,
+        "given_params": None if params is None else dict(params),
         "unlabelled_test_rows": test.dropped,
     }
-    with tracker.run(spec.name, f"{spec.name} {record.fingerprint[:8]}") as run:
-        provenance["run"] = run.id
-        if spec.tune is not None and params is None:
-            search = tune(spec, record, function, data, ledger=ledger, models=models, progress=progress)
-            chosen |= search.params
-            provenance["tune"] = search.summary
-        progress("train: fit", 0, 1)
-        model = fit(f"model:{spec.name}", function, data, chosen)
-        progress("train: fit", 1, 1)
-        with draft(models, spec.name) as place:
-            format_ = format_for(f"model:{spec.name}", model)
-            predictor = save_and_load(format_, model, place, spec.task, data)
-            write_manifest(place, _manifest(spec, record, data, format_.name, keys, views, inputs))
-            fitted = Fitted(model, format_, predictor, chosen)
-            metrics, output = _evaluated(spec, data, test, predictor, keys, progress)
-            digest = publish(place)
-        with tempfile.TemporaryDirectory() as figures:
-            log_evidence(run, spec, record, fitted, metrics, provenance, data, test, output, Path(figures))
-        version = _register(spec, record, fitted, digest, metrics, provenance, ledger)
-        mirror_version(run, models / version.path, version, data.encoding, spec)
-    return version
+    if spec.tune is not None and params is None:
+        search = tune(spec, record, function, data, ledger=ledger, models=models, progress=progress)
+        chosen |= search.params
+        provenance["tune"] = search.summary
+    progress("train: fit", 0, 1)
+    model = fit(f"model:{spec.name}", function, data, chosen)
+    progress("train: fit", 1, 1)
+    with draft(models, spec.name) as place:
+        format_ = format_for(f"model:{spec.name}", model)
+        predictor = save_and_load(format_, model, place, spec.task, data)
+        write_manifest(place, _manifest(spec, record, data, format_.name, keys, views, inputs))
+        metrics, output = _evaluated(spec, data, test, predictor, keys, progress)
+        digest = publish(place)
+    with waiting(models, provenance["run"]) as files:
+        asked = partial(format_.importances, model, data.encoding.names)
+        write_evidence(files, spec, test.truth, output, metrics, classes=data.classes, importances=asked)
+    return _register(spec, record, format_.name, chosen, digest, metrics, provenance, ledger)
 
 
 def save_and_load(format_: ModelFormat, model: Any, place: Path, task: Task, data: TrainingData) -> Predictor:
@@ -157,7 +143,8 @@ def _evaluated(
 def _register(
     spec: ModelSpec,
     record: TrainingSetRecord,
-    fitted: Fitted,
+    format_name: str,
+    params: dict[str, Any],
     digest: str,
     metrics: dict[str, Any],
     provenance: dict[str, Any],
@@ -171,12 +158,12 @@ def _register(
             version=max(taken, default=0) + 1,
             digest=digest,
             path=f"{spec.name}/{digest}",
-            format=fitted.format.name,
+            format=format_name,
             fingerprint=spec.fingerprint,
             training_set=record.fingerprint,
             training_set_digest=record.digest,
             metrics=metrics,
-            params=fitted.params,
+            params=params,
             provenance=provenance,
             created_at=clock.now(),
         )

@@ -1,8 +1,11 @@
+"""What the rooms of learning share: a ledger, a tracker, and a training that ends in a version."""
+
 from pathlib import Path
 
 import pytest
 
 from inseam.adapters.sql.ledger import SqlLedger
+from inseam.stages.train.track import track
 from inseam.stages.train.training import train
 from inseam.testing.tracking import ListTracker
 from inseam.testing.training_sets import KEYS, VIEWS, write_training_set
@@ -20,11 +23,14 @@ def tracker():
 
 @pytest.fixture
 def trained(tmp_path, ledger, tracker):
-    """Train a model spec on a small set of its task."""
+    """Train a model spec on a small set of its task, and track it."""
 
     def run(spec, record=None, **more):
         record = record or write_training_set(tmp_path / "sets", spec.task, rows=800)
-        places = {"ledger": ledger, "tracker": tracker, "models": tmp_path / "models", "repository": Path.cwd()}
-        return train(spec, record, keys=KEYS, views=VIEWS, inputs=(), **places | more)
+        ledger.put(record)
+        places = {"ledger": ledger, "models": tmp_path / "models", "repository": Path.cwd()}
+        version = train(spec, record, keys=KEYS, views=VIEWS, inputs=(), **places | more)
+        track(models=tmp_path / "models", ledger=ledger, tracker=tracker)
+        return version
 
     return run

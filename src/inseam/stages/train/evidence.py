@@ -1,0 +1,73 @@
+"""Figures and tables of an evaluation, as files that wait on disk until the tracker has them."""
+
+from __future__ import annotations
+
+import csv
+import logging
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from inseam.ir.labels import Classes
+from inseam.ir.training import ModelSpec
+from inseam.stages.train.figures import draw, draw_slices
+
+if TYPE_CHECKING:
+    import numpy as np
+
+_log = logging.getLogger("inseam.train")
+
+UNTRACKED = "untracked"
+"""Beside the directory of bundles: a directory a training, called after its id, until the tracker holds it."""
+
+
+@contextmanager
+def waiting(models: Path, id: str) -> Iterator[Path]:
+    """A directory to put files in; it takes its place when the block ends, and goes when the block fails."""
+    home = models.parent / UNTRACKED
+    draft = home / f".{id}"
+    draft.mkdir(parents=True)
+    try:
+        yield draft
+        draft.rename(home / id)
+    except BaseException:
+        shutil.rmtree(draft, ignore_errors=True)
+        raise
+
+
+def write_evidence(
+    directory: Path,
+    spec: ModelSpec,
+    truth: np.ndarray,
+    output: np.ndarray,
+    metrics: Mapping[str, Any],
+    *,
+    classes: Classes,
+    importances: Callable[[], Mapping[str, float]],
+) -> None:
+    """``figures/*.png`` and ``slices.csv``. A picture that cannot be drawn is a warning: the model is worth more."""
+    _write_slices(directory / "slices.csv", metrics["slices"])
+    if len(truth) == 0:
+        return
+    figures = directory / "figures"
+    figures.mkdir()
+    try:
+        draw(figures, spec.task, truth, output, classes=classes, importances=importances())
+        draw_slices(figures, spec.metric, metrics["test"][spec.metric], metrics["slices"])
+    except Exception as error:  # noqa: BLE001 - whatever the drawing library raises
+        _log.warning("figures of model %s are missing: %s: %s", spec.name, type(error).__name__, error)
+
+
+def _write_slices(path: Path, slices: Mapping[str, Any]) -> None:
+    """A row a column, value and metric; what is undefined is empty."""
+    if not slices:
+        return
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(("column", "value", "rows", "metric", "estimate", "low", "high"))
+        for column, parts in slices.items():
+            for value, part in parts.items():
+                for name, found in part["metrics"].items():
+                    writer.writerow((column, value, part["rows"], name, found["value"], found["low"], found["high"]))

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from inseam.define.declaration import DURATION, caller_place, expect
-from inseam.define.source import Rows, Source, Transform
+from inseam.define.declaration import DURATION
+from inseam.define.expect import caller_place, expect_types
+from inseam.define.source import Rows
 from inseam.ir.aggregates import AggregateKind
 from inseam.kernel.errors import DefinitionError, Place
 from inseam.kernel.frozen import METADATA
@@ -24,6 +25,9 @@ class Aggregate:
     ttl: str | None = field(default=None, metadata=DURATION)
     q: float | None = None
     place: Place | None = field(default=None, metadata=METADATA)
+
+    def __post_init__(self) -> None:
+        expect_types(self, self.kind.value)
 
     def __eq__(self, other: object) -> Comparison:  # type: ignore[override]
         return Comparison(self, "==", other)
@@ -49,6 +53,8 @@ class Aggregate:
         parts = [part for part in (self.column, f"over={self.over!r}" if self.over else "") if part]
         return f"{self.kind.value}({', '.join(parts)})"
 
+    __repr__ = __str__
+
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
@@ -57,6 +63,9 @@ class Comparison:
     aggregate: Aggregate
     compare: str
     threshold: Any
+
+    def __repr__(self) -> str:
+        return f"{self.aggregate} {self.compare} {self.threshold!r}"
 
     def __bool__(self) -> bool:
         raise DefinitionError(
@@ -68,10 +77,6 @@ class Comparison:
 
 
 def _made(kind: AggregateKind, column: str | None, rows: Rows | None, **options: Any) -> Aggregate:
-    if rows is not None:
-        expect(rows, (Source, Transform), kind.value, "what it reads")
-    if column is not None:
-        expect(column, str, kind.value, "the column")
     return Aggregate(kind, column, rows, place=caller_place(), **options)
 
 

@@ -10,7 +10,7 @@ from types import ModuleType
 from typing import Any
 
 from inseam.kernel.errors import Place, Problem
-from inseam.kernel.names import did_you_mean, nearest
+from inseam.kernel.names import nearest
 
 _OURS = __name__.rpartition(".")[0]
 _DECORATORS = ("model", "on_demand", "transform")
@@ -20,10 +20,14 @@ _UNTOLD = ("place",)
 
 @dataclass(frozen=True, slots=True)
 class Mended:
-    """``can_run``: with misspelt parameters put right, as they are now, the calls have all that they need."""
+    """``can_run``: with misspelt parameters put right, as they are now, the calls have all that they need.
+
+    ``declared``: the reference of what the statement declares, or of the first thing of several.
+    """
 
     problems: tuple[Problem, ...]
     can_run: bool
+    declared: str | None
 
 
 def mend_calls(statement: ast.stmt, names: Mapping[str, Any], file: str) -> Mended:
@@ -33,7 +37,7 @@ def mend_calls(statement: ast.stmt, names: Mapping[str, Any], file: str) -> Mend
     """
     calls = _Calls(names, file)
     calls.visit(statement)
-    return Mended(tuple(calls.problems), calls.can_run)
+    return Mended(tuple(calls.problems), calls.can_run, calls.declared)
 
 
 class _Calls(ast.NodeVisitor):
@@ -44,6 +48,7 @@ class _Calls(ast.NodeVisitor):
         self.file = file
         self.problems: list[Problem] = []
         self.can_run = True
+        self.declared: str | None = None
         self._subject: str | None = None
         self._function = ""
 
@@ -59,7 +64,8 @@ class _Calls(ast.NodeVisitor):
         callee = self._callee(node.func)
         outer = self._subject
         if callee is not None:
-            self._subject = outer or self._declared(callee, node)
+            self._subject = outer or self._reference(callee, node)
+            self.declared = self.declared or self._subject
             self._check(callee, node)
         self.generic_visit(node)
         self._subject = outer
@@ -75,13 +81,14 @@ class _Calls(ast.NodeVisitor):
         is_ours = callable(found) and str(getattr(found, "__module__", "")).startswith(f"{_OURS}.")
         return found if is_ours and hasattr(found, "__name__") else None
 
-    def _declared(self, callee: Callable[..., Any], node: ast.Call) -> str | None:
+    def _reference(self, callee: Callable[..., Any], node: ast.Call) -> str | None:
         """The reference of what the call declares; None when it is no declaration."""
         kind = getattr(callee, "KIND", callee.__name__ if callee.__name__ in _DECORATORS else None)
         if kind is None:
             return None
-        given = [keyword.value for keyword in node.keywords if keyword.arg == "name"] or node.args[:1]
-        name = given[0].value if given and isinstance(given[0], ast.Constant) else self._function
+        first = [] if kind == "on_demand" else node.args[:1]
+        given = [keyword.value for keyword in node.keywords if keyword.arg == "name"] or first
+        name = given[0].value if given and isinstance(given[0], ast.Constant) else self._function or "?"
         return f"{kind}:{name!s}"
 
     def _check(self, callee: Callable[..., Any], node: ast.Call) -> None:
@@ -89,15 +96,15 @@ class _Calls(ast.NodeVisitor):
         known = [name for name in signature.parameters if name not in _UNTOLD]
         for keyword in list(node.keywords):
             if keyword.arg is not None and keyword.arg not in signature.parameters:
+                near, given = nearest(keyword.arg, known), {other.arg for other in node.keywords}
                 self._tell(
                     callee,
                     keyword,
                     "parameter-unknown",
                     f"{callee.__name__} has no parameter {keyword.arg!r}",
                     expected=", ".join(known),
-                    mend=did_you_mean(keyword.arg, known),
+                    mend="leave it out" if near is None else f"did you mean {near!r}?",
                 )
-                near, given = nearest(keyword.arg, known), {other.arg for other in node.keywords}
                 if near is None or near in given:
                     node.keywords.remove(keyword)
                 else:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from inseam.define.declaration import caller_place, duration, expect, expect_choice, tuple_of
+from inseam.define.declaration import duration, tuple_of
+from inseam.define.expect import caller_place, expect_arguments, expect_choice
 from inseam.ir.checks import CheckKind, CheckSpec, Severity
 from inseam.kernel.errors import DefinitionError
 
@@ -16,7 +17,7 @@ def check(expression: str, *, severity: str = "error", name: str | None = None) 
     >>> check("amount >= 0", severity="warn").name
     'amount >= 0'
     """
-    expect(expression, str, "check", "the expression")
+    expect_arguments(check, locals())
     return CheckSpec(name or expression, CheckKind.EXPRESSION, _severity(severity), expression=expression)
 
 
@@ -26,6 +27,8 @@ def not_null(*columns: str, severity: str = "error") -> CheckSpec:
     >>> not_null("customer_id", "amount").name
     'not_null(customer_id, amount)'
     """
+    for column in columns:
+        expect_arguments(not_null, {"columns": column})
     return _of_columns(CheckKind.NOT_NULL, columns, severity)
 
 
@@ -35,6 +38,8 @@ def unique(*columns: str, severity: str = "error") -> CheckSpec:
     >>> unique("order_id", "line").columns
     ('order_id', 'line')
     """
+    for column in columns:
+        expect_arguments(unique, {"columns": column})
     return _of_columns(CheckKind.UNIQUE, columns, severity)
 
 
@@ -44,6 +49,9 @@ def one_of(column: str, values: Iterable[Any], *, severity: str = "error") -> Ch
     >>> one_of("size", ["S", "M", "L"]).arguments
     ('S', 'M', 'L')
     """
+    expect_arguments(one_of, locals())
+    if isinstance(values, str):
+        raise _wrong("one_of", f"values is the text {values!r}", 'several values: ["a", "b"]')
     return CheckSpec(
         f"one_of({column})", CheckKind.ONE_OF, _severity(severity), columns=(column,), arguments=tuple(values)
     )
@@ -55,6 +63,8 @@ def between(column: str, low: float | None, high: float | None, *, severity: str
     >>> between("discount", 0, 1).arguments
     (0, 1)
     """
+    expect_arguments(between, locals())
+    _expect_order("between", low, high)
     return CheckSpec(
         f"between({column})", CheckKind.BETWEEN, _severity(severity), columns=(column,), arguments=(low, high)
     )
@@ -68,9 +78,7 @@ def fresh(within: str, *, severity: str = "warn") -> CheckSpec:
     """
     age = duration(within)
     if age is None:
-        raise DefinitionError(
-            f"fresh({within!r})", "this is no duration", expected="such as 1d or 12h", place=caller_place()
-        )
+        raise _wrong("fresh", f"{within!r} is no duration", "such as 1d or 12h")
     return CheckSpec(f"fresh({within})", CheckKind.FRESH, _severity(severity), arguments=(age,))
 
 
@@ -80,23 +88,31 @@ def row_count(least: int | None = None, most: int | None = None, *, severity: st
     >>> row_count(least=1).arguments
     (1, None)
     """
+    expect_arguments(row_count, locals())
+    _expect_order("row_count", least, most)
     return CheckSpec("row_count", CheckKind.ROW_COUNT, _severity(severity), arguments=(least, most))
 
 
-def checks_of(value: Any) -> tuple[CheckSpec, ...]:
+def checks_of(value: Any) -> tuple[Any, ...]:
     """Checks as users write them: SQL texts stand for `check`."""
-    made = tuple(check(item) if isinstance(item, str) else item for item in tuple_of(value))
-    for item in made:
-        expect(item, CheckSpec, "checks", "a check")
-    return made
+    return tuple(check(item) if isinstance(item, str) else item for item in tuple_of(value))
 
 
 def _of_columns(kind: CheckKind, columns: tuple[str, ...], severity: str) -> CheckSpec:
-    for column in columns:
-        expect(column, str, kind.value, "a column")
     if not columns:
-        raise DefinitionError(kind.value, "no column is named", expected="one or several", place=caller_place())
+        raise _wrong(kind.value, "no column is named", "one or several")
     return CheckSpec(f"{kind.value}({', '.join(columns)})", kind, _severity(severity), columns=columns)
+
+
+def _expect_order(subject: str, low: float | None, high: float | None) -> None:
+    if low is None and high is None:
+        raise _wrong(subject, "neither end is given", "one of them, or both")
+    if low is not None and high is not None and low > high:
+        raise _wrong(subject, f"{low} lies above {high}", "the lower end first")
+
+
+def _wrong(subject: str, found: str, expected: str) -> DefinitionError:
+    return DefinitionError(subject, found, expected=expected, place=caller_place())
 
 
 def _severity(text: str) -> Severity:

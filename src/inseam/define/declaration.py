@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import inspect
-import os
-import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from pathlib import Path
 from types import MappingProxyType
 from typing import Any, ClassVar
 from zoneinfo import ZoneInfo
 
+from inseam.define.expect import caller_place, expect_types
 from inseam.ir.functions import FunctionRef
 from inseam.kernel.clock import format_duration, format_instant, parse_duration, parse_instant
 from inseam.kernel.errors import DefinitionError, Place, Problem
@@ -21,7 +19,6 @@ from inseam.kernel.frozen import METADATA, canonical, said
 from inseam.kernel.names import Ref, is_name
 
 _collected: ContextVar[list[Declaration] | None] = ContextVar("inseam_collected", default=None)
-_PACKAGE = str(Path(__file__).parent.parent) + os.sep
 
 
 def _duration_form(text: Any) -> Any:
@@ -55,22 +52,11 @@ def collecting() -> Iterator[list[Declaration]]:
         _collected.reset(token)
 
 
-def caller_place() -> Place | None:
-    """The nearest frame outside this package: where the user wrote it."""
-    frame = sys._getframe(1)
-    while frame is not None:
-        file = frame.f_code.co_filename
-        if not file.startswith((_PACKAGE, "<string>", "<frozen")):
-            return Place(file, frame.f_lineno)
-        frame = frame.f_back  # type: ignore[assignment]
-    return None
-
-
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Declaration:
     """A named thing. ``owner``, ``description`` and ``tags`` are metadata: changing them recomputes nothing.
 
-    Making one never fails for what it says: mistakes are kept as `problems` and reported all at once.
+    Making one fails for values of wrong types only: other mistakes are kept as `problems` and reported all at once.
     """
 
     KIND: ClassVar[str] = "declaration"
@@ -82,6 +68,7 @@ class Declaration:
 
     def __post_init__(self) -> None:
         self._set("tags", tuple_of(self.tags))
+        expect_types(self)
         if self.place is None:
             self._set("place", caller_place())
         collected = _collected.get()
@@ -112,7 +99,7 @@ class Declaration:
 
     def problems(self) -> Iterator[Problem]:
         """Mistakes that can be seen in this declaration alone."""
-        if not isinstance(self.name, str) or not is_name(self.name):
+        if not is_name(self.name):
             yield self.problem(
                 "name-invalid",
                 f"the name is {self.name!r}",
@@ -145,11 +132,17 @@ class Declaration:
             )
 
     def signature_problem(self, function: Any, count: int, what: str) -> Iterator[Problem]:
-        """A problem when a function cannot be called with so many arguments."""
+        """A problem when a function cannot be called with so many arguments, or answers later."""
+        yield from self.coroutine_problem(function)
         try:
             inspect.signature(function).bind(*range(count))
         except (TypeError, ValueError) as error:
             yield self.problem("signature-wrong", f"its function cannot take {what}: {error}", expected=what)
+
+    def coroutine_problem(self, function: Any) -> Iterator[Problem]:
+        """A problem when a function is asynchronous or a generator: nobody would wait for what it makes."""
+        if inspect.iscoroutinefunction(function) or inspect.isgeneratorfunction(function):
+            yield self.problem("function-invalid", "its function returns before it is done", expected="def and return")
 
     def instant_problem(self, what: str, text: Any) -> Iterator[Problem]:
         """A problem when ``text`` is given and is no instant."""
@@ -195,18 +188,3 @@ def tuple_of(value: Any) -> tuple[Any, ...]:
     if value is None:
         return ()
     return tuple(value) if isinstance(value, tuple | list) else (value,)
-
-
-def expect(value: Any, kinds: type | tuple[type, ...], subject: str, what: str) -> None:
-    """Refuse a value of a wrong kind at once: nothing can be said about the rest when a reference is not one."""
-    if not isinstance(value, kinds):
-        names = [k.__name__ for k in (kinds if isinstance(kinds, tuple) else (kinds,))]
-        found = str(value.ref) if isinstance(value, Declaration) else repr(value)
-        raise DefinitionError(subject, f"{what} is {found}", expected=" or ".join(names), place=caller_place())
-
-
-def expect_choice(value: Any, choices: tuple[str, ...], subject: str, what: str) -> None:
-    """Refuse a word that is none of the choices at once."""
-    if value not in choices:
-        expected = ", ".join(choices)
-        raise DefinitionError(subject, f"{what} is {value!r}", expected=expected, place=caller_place())

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-from inseam.define.declaration import DURATION, Declaration, expect, frozen_mapping
+from inseam.define.declaration import DURATION, Declaration, frozen_mapping
 from inseam.define.model import Model
 from inseam.kernel.errors import Problem
 from inseam.kernel.names import did_you_mean
@@ -45,11 +45,8 @@ class Endpoint(Declaration):
     max_staleness: str | None = field(default=None, kw_only=True, metadata=DURATION)
 
     def __post_init__(self) -> None:
-        expect(self.model, Model, f"endpoint:{self.name}", "the model")
-        expect(self.defaults, Mapping, f"endpoint:{self.name}", "defaults")
-        expect(self.max_rows, int, f"endpoint:{self.name}", "max_rows")
-        self._set("defaults", frozen_mapping(self.defaults))
         super().__post_init__()
+        self._set("defaults", frozen_mapping(self.defaults))
 
     def upstream(self) -> tuple[Declaration, ...]:
         return (self.model,)

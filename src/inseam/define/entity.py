@@ -34,7 +34,7 @@ class Entity(Declaration):
 
     def problems(self) -> Iterator[Problem]:
         yield from super().problems()
-        if not self.keys or not all(isinstance(key, str) and key for key in self.keys):
+        if not self.keys or not all(self.keys):
             yield self.problem("key-invalid", f"the key is {self.key!r}", expected="one column name or several")
         if len(set(self.keys)) != len(self.keys):
             yield self.problem("key-repeated", f"the key {self.keys} names a column twice", mend="name each once")

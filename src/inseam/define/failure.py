@@ -4,26 +4,34 @@ from __future__ import annotations
 
 import sys
 import traceback
+from dataclasses import replace
 from pathlib import Path
 
 from inseam.kernel.errors import DefinitionError, Place, Problem
 from inseam.kernel.names import nearest
 
 
-def problems_of(error: BaseException, module: str, root: Path) -> tuple[Problem, ...]:
-    """Ours as they are; anything else as one problem of the module, at the innermost line below ``root``."""
+def problems_of(error: BaseException, module: str, declared: str | None, root: Path) -> tuple[Problem, ...]:
+    """What was raised while a module, or what it ``declared`` just then, was made, at the user's line."""
     if isinstance(error, DefinitionError):
-        return error.problems
+        return tuple(_of(declared, problem) for problem in error.problems)
     return (
         Problem(
             DefinitionError.code,
-            f"module {module}",
+            declared or f"module {module}",
             f"importing it failed: {type(error).__name__}: {error}",
             mend=_mend(error)
             or "mend the module, or set `definitions` in inseam.toml to the package that declares things",
             place=_place_of(error, root),
         ),
     )
+
+
+def _of(declared: str | None, problem: Problem) -> Problem:
+    """The problem as one of the declaration, when its subject is a part without a name of its own."""
+    if declared is None or ":" in problem.subject:
+        return problem
+    return replace(problem, subject=declared, found=f"{problem.subject}: {problem.found}")
 
 
 def _mend(error: BaseException) -> str:

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from inseam.define.aggregate import Aggregate
-from inseam.define.declaration import DURATION, Declaration, duration, expect, frozen_mapping
+from inseam.define.declaration import DURATION, Declaration, duration, frozen_mapping
 from inseam.define.entity import Entity
-from inseam.define.source import Rows, Source, Transform
+from inseam.define.source import Rows
 from inseam.ir.aggregates import ALGEBRA
 from inseam.ir.training import LABEL, PART
 from inseam.ir.windows import EVENT_TIME
@@ -47,11 +47,8 @@ class FeatureView(Declaration):
     timezone: str | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
-        expect(self.rows, (Source, Transform), f"feature_view:{self.name}", "what it reads")
-        expect(self.entity, Entity, f"feature_view:{self.name}", "the entity")
-        expect(self.features, Mapping, f"feature_view:{self.name}", "features")
-        self._set("features", frozen_mapping(self.features))
         super().__post_init__()
+        self._set("features", frozen_mapping(self.features))
 
     def __getitem__(self, feature: str) -> FeatureUse:
         return self.select(feature)
@@ -98,13 +95,6 @@ class FeatureView(Declaration):
             )
 
     def _feature_problems(self, name: str, aggregate: Aggregate) -> Iterator[Problem]:
-        if not isinstance(aggregate, Aggregate):
-            yield self.problem(
-                "feature-invalid",
-                f"feature {name!r} is {aggregate!r}",
-                expected='an aggregate such as count(over="30d")',
-            )
-            return
         place = aggregate.place
         yield from self._name_problems(name, place)
         if aggregate.rows is not None:
@@ -125,8 +115,8 @@ class FeatureView(Declaration):
             yield from self.duration_problem(f"what feature {name!r} {what}", text, place)
             yield from self._window_problems(f"feature {name!r} {what}", text, place)
 
-    def _name_problems(self, name: Any, place: Place | None) -> Iterator[Problem]:
-        if not isinstance(name, str) or not is_name(name):
+    def _name_problems(self, name: str, place: Place | None) -> Iterator[Problem]:
+        if not is_name(name):
             yield self.problem(
                 "name-invalid",
                 f"a feature is called {name!r}",
@@ -160,7 +150,7 @@ class FeatureView(Declaration):
 def aggregate_problems(user: Declaration, what: str, aggregate: Aggregate) -> Iterator[Problem]:
     """Mistakes of an aggregate, wherever it is used."""
     q, place = aggregate.q, aggregate.place
-    if q is not None and not (isinstance(q, int | float) and 0 <= q <= 1):
+    if q is not None and not 0 <= q <= 1:
         yield user.problem("quantile-invalid", f"{what} asks for quantile {q!r}", expected="0 to 1", place=place)
     if aggregate.column is None and ALGEBRA[aggregate.kind].needs_column:
         yield user.problem("column-missing", f"{what}: {aggregate.kind.value} names no column", place=place)

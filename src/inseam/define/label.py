@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from inseam.define.aggregate import Aggregate, Comparison
-from inseam.define.declaration import DURATION, INSTANT, Declaration, duration, expect
+from inseam.define.declaration import DURATION, INSTANT, Declaration, duration
+from inseam.define.expect import expect_types
 from inseam.define.feature_view import aggregate_problems
 from inseam.kernel.errors import Problem
 
@@ -26,8 +27,7 @@ class Label:
     column: str | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
-        if self.value is not None:
-            expect(self.value, (Aggregate, Comparison), "Label", "what it predicts")
+        expect_types(self, "Label")
 
     @property
     def aggregate(self) -> Aggregate | None:
@@ -110,9 +110,12 @@ class Split:
     test: str | None = field(default=None, metadata=DURATION)
     fraction: float = 0.2
 
+    def __post_init__(self) -> None:
+        expect_types(self, "Split")
+
     def problems(self, user: Declaration) -> Iterator[Problem]:
         """Mistakes of the split; ``user`` is the training set that it belongs to."""
-        if not (isinstance(self.fraction, int | float) and 0 < self.fraction < 1):
+        if not 0 < self.fraction < 1:
             yield user.problem("split-invalid", f"the test fraction is {self.fraction!r}", expected="between 0 and 1")
         yield from user.duration_problem("the split's test", self.test)
         yield from user.instant_problem("the split's at", self.at)

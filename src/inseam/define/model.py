@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from types import NoneType
 from typing import Any, ClassVar
 
-from inseam.define.declaration import Declaration, expect, expect_choice, frozen_mapping, tuple_of
+from inseam.define.declaration import Declaration, frozen_mapping, tuple_of
+from inseam.define.expect import expect_arguments, expect_choice, expect_types
 from inseam.define.training_set import TrainingSet
 from inseam.ir.metrics import metrics_of
 from inseam.ir.training import GateSpec, Task, TuneSpec
@@ -24,6 +24,7 @@ def at_least(metric: str, value: float) -> GateSpec:
     >>> at_least("roc_auc", 0.70).options
     {'metric': 'roc_auc', 'value': 0.7}
     """
+    expect_arguments(at_least, locals())
     return GateSpec("at_least", {"metric": metric, "value": value})
 
 
@@ -33,6 +34,7 @@ def at_most(metric: str, value: float) -> GateSpec:
     >>> at_most("log_loss", 0.4).options
     {'metric': 'log_loss', 'value': 0.4}
     """
+    expect_arguments(at_most, locals())
     return GateSpec("at_most", {"metric": metric, "value": value})
 
 
@@ -42,6 +44,7 @@ def beats_champion(metric: str | None = None, *, confidence: float = 0.95, margi
     >>> beats_champion(confidence=0.9).options
     {'metric': None, 'confidence': 0.9, 'margin': 0.0}
     """
+    expect_arguments(beats_champion, locals())
     return GateSpec("beats_champion", {"metric": metric, "confidence": confidence, "margin": margin})
 
 
@@ -51,6 +54,7 @@ def slice_gap(column: str, at_most: float, *, metric: str | None = None) -> Gate
     >>> slice_gap("region", 0.1).options
     {'column': 'region', 'metric': None, 'at_most': 0.1}
     """
+    expect_arguments(slice_gap, locals())
     return GateSpec("slice_gap", {"column": column, "metric": metric, "at_most": at_most})
 
 
@@ -60,6 +64,7 @@ def calibration(at_most: float) -> GateSpec:
     >>> calibration(0.05).options
     {'at_most': 0.05}
     """
+    expect_arguments(calibration, locals())
     return GateSpec("calibration", {"at_most": at_most})
 
 
@@ -69,6 +74,7 @@ def size(at_most_mb: float) -> GateSpec:
     >>> size(20).options
     {'at_most_mb': 20}
     """
+    expect_arguments(size, locals())
     return GateSpec("size", {"at_most_mb": at_most_mb})
 
 
@@ -78,6 +84,7 @@ def latency(at_most_ms: float) -> GateSpec:
     >>> latency(5).options
     {'at_most_ms': 5}
     """
+    expect_arguments(latency, locals())
     return GateSpec("latency", {"at_most_ms": at_most_ms})
 
 
@@ -102,6 +109,9 @@ class Tune:
     trials: int = 30
     timeout_seconds: float | None = None
 
+    def __post_init__(self) -> None:
+        expect_types(self, "Tune")
+
     def spec(self) -> TuneSpec:
         return TuneSpec(dict(self.space), self.trials, self.timeout_seconds)
 
@@ -112,6 +122,7 @@ def number(low: float, high: float, *, log: bool = False) -> tuple[Any, ...]:
     >>> number(0.01, 0.3, log=True)
     ('float', 0.01, 0.3, True)
     """
+    expect_arguments(number, locals())
     return ("float", low, high, log)
 
 
@@ -121,6 +132,7 @@ def integer(low: int, high: int, *, log: bool = False) -> tuple[Any, ...]:
     >>> integer(3, 8)
     ('int', 3, 8, False)
     """
+    expect_arguments(integer, locals())
     return ("int", low, high, log)
 
 
@@ -150,14 +162,8 @@ class Model(Declaration):
     seed: int = 0
 
     def __post_init__(self) -> None:
-        subject = f"model:{self.name}"
-        expect(self.training_set, TrainingSet, subject, "the training set")
-        expect(self.params, Mapping, subject, "params")
-        expect(self.tune, (Tune, NoneType), subject, "tune")
-        for gate in self.gates:
-            expect(gate, GateSpec, subject, "a gate")
-        self._set("params", frozen_mapping(self.params))
         super().__post_init__()
+        self._set("params", frozen_mapping(self.params))
 
     def __call__(self, *arguments: Any, **named: Any) -> Any:
         return self.function(*arguments, **named)
@@ -177,6 +183,7 @@ class Model(Declaration):
                     mend=did_you_mean(str(metric), known),
                 )
         yield from self.signature_problem(self.function, 2, "(data, params)")
+        yield from self._gate_problems()
         if self.tune is not None:
             yield from self._tune_problems(self.tune)
 
@@ -185,6 +192,17 @@ class Model(Declaration):
         """The metric that judges it and those that its gates name, each once."""
         named = (gate.options.get("metric") for gate in self.gates)
         return tuple(dict.fromkeys((self.metric, *(metric for metric in named if metric is not None))))
+
+    def _gate_problems(self) -> Iterator[Problem]:
+        for gate in self.gates:
+            for name, value in gate.options.items():
+                if name == "confidence" and not 0 < value < 1:
+                    expected = "between 0 and 1"
+                elif name.startswith("at_most") and value < 0:
+                    expected = "0 or more"
+                else:
+                    continue
+                yield self.problem("gate-invalid", f"the gate {gate.kind} has {name}={value}", expected=expected)
 
     def _tune_problems(self, tune: Tune) -> Iterator[Problem]:
         if not tune.space or tune.trials < 1:
@@ -238,10 +256,8 @@ def model(
     >>> train.metrics
     ('roc_auc',)
     """
-    expect(training_set, TrainingSet, f"model:{name}", "the training set")
     if task is not None:
         expect_choice(task, tuple(t.value for t in Task), f"model:{name}", "the task")
-    expect(params, (Mapping, NoneType), f"model:{name}", "params")
 
     def declare(function: Callable[..., Any]) -> Model:
         return Model(
@@ -250,7 +266,7 @@ def model(
             function,
             metric,
             Task(task) if task is not None else None,
-            dict(params or {}),
+            {} if params is None else params,
             tuple_of(gates),
             tuple_of(slices),
             tune,

@@ -9,7 +9,8 @@ from datetime import date, datetime
 from types import NoneType, UnionType
 from typing import Any, ClassVar, Union, get_args, get_origin, get_type_hints
 
-from inseam.define.declaration import Declaration, expect
+from inseam.define.declaration import Declaration
+from inseam.define.expect import expect_arguments
 from inseam.define.feature_view import RESERVED, FeatureView
 from inseam.ir.windows import EVENT_TIME
 from inseam.kernel.errors import Problem
@@ -87,6 +88,7 @@ class OnDemand(Declaration):
                 f"it is called {self.name!r}, as a column of every training set is",
                 mend="rename it, or give name=...",
             )
+        yield from self.coroutine_problem(self.function)
         for parameter in inspect.signature(self.function).parameters.values():
             if parameter.name != EVENT_TIME:
                 yield from self._parameter_problems(parameter)
@@ -138,7 +140,7 @@ def on_demand(
     ['basket_value']
     """
     for view in views:
-        expect(view, (FeatureView, OnDemand), "on_demand", "what it reads")
+        expect_arguments(on_demand, {"views": view})
 
     def declare(function: Callable[..., Any]) -> OnDemand:
         return OnDemand(

@@ -66,8 +66,10 @@ class Reading(MetaPathFinder):
         try:
             tree = ast.parse(text, file)
         except (SyntaxError, ValueError) as error:
+            if isinstance(error, SyntaxError):
+                error.filename = error.filename or file
             self._unreadable.add(module.__name__)
-            self._add(problems_of(error, module.__name__, self.root))
+            self._add(problems_of(error, module.__name__, None, self.root))
             return
         module.__doc__ = ast.get_docstring(tree, clean=False)
         flags = 0
@@ -86,7 +88,7 @@ class Reading(MetaPathFinder):
                 return
             except (Exception, SystemExit) as error:  # noqa: BLE001 - a user's module may raise anything
                 if not self._follows(error, statement):
-                    self._add(problems_of(error, module.__name__, self.root))
+                    self._add(problems_of(error, module.__name__, mended.declared, self.root))
         self._missing |= _bound(statement) - vars(module).keys()
 
     def _follows(self, error: BaseException, statement: ast.stmt) -> bool:
@@ -101,7 +103,7 @@ class Reading(MetaPathFinder):
         try:
             return importlib.import_module(name)
         except (Exception, SystemExit) as error:  # noqa: BLE001
-            self._add(problems_of(error, name, self.root))
+            self._add(problems_of(error, name, None, self.root))
             return None
 
     def _add(self, problems: Sequence[Problem]) -> None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from inseam.define.declaration import DURATION, INSTANT, Declaration, duration, expect, instant, tuple_of
+from inseam.define.declaration import DURATION, INSTANT, Declaration, duration, instant, tuple_of
 from inseam.define.entity import Entity
-from inseam.define.source import Rows, Source, Transform
+from inseam.define.expect import expect_types
+from inseam.define.source import Rows
 from inseam.kernel.clock import DAY
 from inseam.kernel.errors import Problem
 
@@ -23,6 +24,9 @@ class Snapshots:
     start: str | None = field(default=None, metadata=INSTANT)
     end: str | None = field(default=None, metadata=INSTANT)
     timezone: str | None = None
+
+    def __post_init__(self) -> None:
+        expect_types(self, "snapshots")
 
     @property
     def entities(self) -> tuple[Entity, ...]:
@@ -64,6 +68,9 @@ class SpineRows:
     entities: tuple[Entity, ...]
     columns: tuple[str, ...] = ()
 
+    def __post_init__(self) -> None:
+        expect_types(self, "rows")
+
     def problems(self, user: Declaration) -> Iterator[Problem]:
         if not self.entities:
             yield user.problem(
@@ -79,6 +86,9 @@ class SpineTable:
     entities: tuple[Entity, ...]
     timestamp: str
     columns: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        expect_types(self, "table")
 
     def problems(self, user: Declaration) -> Iterator[Problem]:
         if not self.entities:
@@ -108,9 +118,6 @@ def snapshots(
     >>> snapshots(Entity("customer", key="customer_id"), every="7d", active="180d").every
     '7d'
     """
-    expect(entity, Entity, "snapshots", "the entity")
-    if rows is not None:
-        expect(rows, (Source, Transform), "snapshots", "what counts as activity")
     return Snapshots(entity, every, active, rows, start, end, timezone)
 
 
@@ -121,8 +128,6 @@ def rows(source: Rows, *entities: Entity, columns: tuple[str, ...] | list[str] |
     >>> rows(orders, Entity("customer", key="customer_id"), columns=["amount", "channel"]).columns
     ('amount', 'channel')
     """
-    expect(source, (Source, Transform), "rows", "what it reads")
-    _expect_entities(entities, "rows")
     return SpineRows(source, entities, tuple_of(columns))
 
 
@@ -132,11 +137,4 @@ def table(path: str, *entities: Entity, timestamp: str, columns: tuple[str, ...]
     >>> table("asked.csv", Entity("customer", key="customer_id"), timestamp="asked_at").path
     'asked.csv'
     """
-    expect(path, str, "table", "the file")
-    _expect_entities(entities, "table")
     return SpineTable(path, entities, timestamp, tuple_of(columns))
-
-
-def _expect_entities(entities: tuple[Entity, ...], subject: str) -> None:
-    for entity in entities:
-        expect(entity, Entity, subject, "an entity")

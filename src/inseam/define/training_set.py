@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from inseam.define.declaration import Declaration, expect, tuple_of
+from inseam.define.declaration import Declaration, tuple_of
 from inseam.define.entity import Entity
 from inseam.define.feature_view import RESERVED, FeatureUse, FeatureView
 from inseam.define.label import Label, Split
@@ -56,13 +56,7 @@ class TrainingSet(Declaration):
     split: Split = field(default_factory=Split, kw_only=True)
 
     def __post_init__(self) -> None:
-        subject = f"training_set:{self.name}"
         self._set("features", tuple_of(self.features))
-        expect(self.spine, (Snapshots, SpineRows, SpineTable), subject, "the spine")
-        expect(self.label, Label, subject, "the label")
-        expect(self.split, Split, subject, "the split")
-        for feature in self.features:
-            expect(feature, (FeatureView, FeatureUse, OnDemand, str), subject, "a feature")
         super().__post_init__()
 
     @property

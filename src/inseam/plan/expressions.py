@@ -9,6 +9,7 @@ from inseam.kernel.types import DataType, Schema
 
 if TYPE_CHECKING:
     from sqlglot import exp
+    from sqlglot.errors import SqlglotError
 
 _SQL_TYPES = {
     DataType.BOOL: "BOOLEAN",
@@ -68,7 +69,7 @@ def _tree(expression: str) -> exp.Condition:
     try:
         trees = sqlglot.parse(expression, dialect="duckdb")
     except SqlglotError as error:
-        raise ValueError(str(error).splitlines()[0]) from None
+        raise ValueError(_fault(error)) from None
     tree = trees[0] if len(trees) == 1 else None
     if tree is None or not isinstance(tree, exp.Condition) or isinstance(tree, exp.PropertyEQ):
         raise ValueError("it is not one expression")
@@ -76,6 +77,14 @@ def _tree(expression: str) -> exp.Condition:
     if beyond is not None:
         raise ValueError(f"{beyond.sql(dialect='duckdb')} looks beyond the row")
     return tree
+
+
+def _fault(error: SqlglotError) -> str:
+    """Where the text stops being SQL: sqlglot's own words speak of its classes."""
+    found = next(iter(getattr(error, "errors", [])), None)
+    if found is None:
+        return "it is no SQL: a quote or a bracket may be open"
+    return f"it stops being SQL at character {found['col']}: {found['highlight']!r}"
 
 
 def _cast_column(node: exp.Expression, schema: Schema) -> exp.Expression:

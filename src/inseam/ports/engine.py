@@ -46,8 +46,14 @@ class Engine(Protocol):
         Memory stays within the engine's limit however large spine and tables are.
         """
 
-    def sort(self, rows: pa.RecordBatchReader, by: Sequence[str]) -> pa.RecordBatchReader:
-        """The rows ascending by columns (NULLs first), out of core."""
+    def repeated(
+        self, rows: pa.RecordBatchReader, by: Sequence[str], held: Relation | None = None
+    ) -> pa.RecordBatchReader:
+        """Which rows equal an earlier one, or a row of ``held``, in all columns of ``by``; NULL equals nothing.
+
+        One column ``row``: int64, places among the rows from 0, ascending. Out of core; of ``held`` only that is read
+        whose statistics don't exclude it.
+        """
 
     def describe(self, rows: pa.RecordBatchReader) -> Mapping[str, Mapping[str, Any]]:
         """One pass of statistics a column, JSON-able, as a later drift baseline.

@@ -80,10 +80,12 @@ class DuckdbEngine:
         snapshots = [self._snapshot(view.relation) for view in views]
         return build(self._limits, spine, views, snapshots, self._path)
 
-    def sort(self, rows: pa.RecordBatchReader, by: Sequence[str]) -> pa.RecordBatchReader:
-        from inseam.adapters.duckdb.rows import sort
+    def repeated(
+        self, rows: pa.RecordBatchReader, by: Sequence[str], held: Relation | None = None
+    ) -> pa.RecordBatchReader:
+        from inseam.adapters.duckdb.rows import repeated
 
-        return sort(self._limits, rows, by)
+        return repeated(self._limits, rows, by, held, self._compile)
 
     def describe(self, rows: pa.RecordBatchReader) -> Mapping[str, Mapping[str, Any]]:
         from inseam.adapters.duckdb.describe import describe

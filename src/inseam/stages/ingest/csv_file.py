@@ -90,9 +90,7 @@ def reader_position(source: Any) -> int:
 def _open(source: Any, found: Layout, place: _Place, size: int) -> pacsv.CSVStreamingReader:
     return pacsv.open_csv(
         source,
-        read_options=pacsv.ReadOptions(
-            column_names=list(found.names), use_threads=False, block_size=size
-        ),
+        read_options=pacsv.ReadOptions(column_names=list(found.names), use_threads=False, block_size=size),
         parse_options=pacsv.ParseOptions(
             delimiter=found.delimiter,
             newlines_in_values=True,

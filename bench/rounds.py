@@ -55,8 +55,13 @@ def spin() -> float:
     return time.perf_counter() - start
 
 
-def compete(commands: Mapping[str, Sequence[str]], rounds: int, environment: Mapping[str, str]) -> None:
-    """Each command once a round; then a line of medians a competitor, and ratios to the first of them."""
+def compete(
+    commands: Mapping[str, Sequence[str]], rounds: int, environment: Mapping[str, str], per: int | None = None
+) -> None:
+    """Each command once a round; then a line of medians a competitor, and ratios to the first of them.
+
+    With ``per``, a number of rows, also the CPU nanoseconds that each of them cost.
+    """
     results: dict[str, list[dict[str, float]]] = {name: [] for name in commands}
     spins = []
     for number in range(rounds + 1):
@@ -71,10 +76,12 @@ def compete(commands: Mapping[str, Sequence[str]], rounds: int, environment: Map
             # The first round warms disk caches and compiled code.
             if number:
                 results[name].append(json.loads(lines[-1].removeprefix("RESULT ")))
-    report(results, spins)
+    report(results, spins, per)
 
 
-def report(results: Mapping[str, Sequence[Mapping[str, float]]], spins: Sequence[float]) -> None:
+def report(
+    results: Mapping[str, Sequence[Mapping[str, float]]], spins: Sequence[float], per: int | None = None
+) -> None:
     def median(name: str, figure: str) -> float:
         return statistics.median(result[figure] for result in results[name])
 
@@ -83,6 +90,7 @@ def report(results: Mapping[str, Sequence[Mapping[str, float]]], spins: Sequence
     for name in results:
         cpu, wall, peak = (median(name, figure) for figure in ("cpu", "wall", "peak_mb"))
         against = f"{median(first, 'cpu') / cpu:8.2f}{median(first, 'wall') / wall:8.2f}"
-        print(f"{name:24}{cpu:8.2f}{wall:8.2f}{peak:9.0f}   {against}")
+        each = "" if per is None else f"   {cpu / per * 1e9:6.0f} ns a row"
+        print(f"{name:24}{cpu:8.2f}{wall:8.2f}{peak:9.0f}   {against}{each}")
     low, middle, high = min(spins), statistics.median(spins), max(spins)
     print(f"noise: a fixed sort took {low:.3f} to {high:.3f} s, median {middle:.3f}")

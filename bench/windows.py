@@ -1,56 +1,44 @@
 """A training set's windowed aggregates: sum, count, mean and max over 1, 7 and 30 days, Delta in, Parquet out.
 
-    python bench/windows.py [--rows N] [--skew S] [--rounds N] [--memory SIZE] [--peers DIR]
+    python bench/windows.py [--rows N] [--spine N] [--skew S] [--rounds N] [--memory SIZE] [--alone] [--peers DIR]
 
-A tenth as many spine rows as events. Beside ours: DuckDB by prefix sums and as-of joins (without max), polars' rolling
-windows where it is installed, and with DIR (a folder that holds ``w_peers.py``) the hand-written pass in C, all from
-plain Parquet. Targets: half the CPU of the best engine query, 2.5 times the hand-written pass.
+Beside ours: DuckDB by prefix sums and as-of joins (without max), polars' rolling windows where it is installed, and
+with DIR (a folder that holds ``w_peers.py``) the hand-written pass in C, all from plain Parquet. Targets: half the CPU
+of the best engine query, 2.5 times the hand-written pass; with ``--alone`` and 100M rows, 5M spine rows and 8GB
+the same cost a row as at a hundredth of that.
 """
 
 from __future__ import annotations
 
 import argparse
-import importlib.util
-import sys
-import tempfile
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
-from rounds import DAY_US, START_US, compete, entity_ids, finish_imports, measured
+from race import STAMP, Race, drawn, run, write_delta, write_parquet
+from rounds import DAY_US, measured
+
+if TYPE_CHECKING:
+    from inseam.ir.windows import WindowedAggregate
 
 DAYS = (1, 7, 30)
-STAMP = pa.timestamp("us", tz="UTC")
 
 
-def write_data(folder: Path, rows: int, skew: float) -> None:
-    from inseam.adapters.delta.tables import DeltaTables
-
-    random = np.random.default_rng(42)
-    peers = folder / "data" / "w_bench"
-    peers.mkdir(parents=True)
-    at = np.sort(random.integers(0, 365 * DAY_US, rows)) + START_US
-    amount = np.round(random.lognormal(3, 1, rows), 2)
-    events = pa.table({"customer_id": entity_ids(random, rows, skew), "ts": at, "amount": amount})
-    pq.write_table(events, peers / "events.parquet", row_group_size=122_880)
-    reads = {
-        "customer_id": entity_ids(random, rows // 10, skew),
-        "ts": random.integers(0, 365 * DAY_US, rows // 10) + START_US,
-    }
-    pq.write_table(pa.table(reads), peers / "spine.parquet", row_group_size=122_880)
-    spine = pa.table({"customer_id": reads["customer_id"], "event_time": pa.array(reads["ts"]).cast(STAMP)})
-    pq.write_table(spine, folder / "spine.parquet", row_group_size=122_880)
-    ours = events.set_column(1, "ts", events["ts"].cast(STAMP))
-    ours = ours.append_column("_ingested_at", pa.nulls(rows, STAMP)).append_column("_seq", pa.array(np.arange(rows)))
-    DeltaTables(folder / "tables").append("sources/events", ours.to_reader(122_880))
+def write(folder: Path, options: argparse.Namespace) -> None:
+    names = ["customer_id", "ts", "amount"]
+    stamped, plain = (pa.schema(zip(names, (pa.int64(), at, pa.float64()), strict=True)) for at in (STAMP, pa.int64()))
+    write_delta(folder, "sources/events", stamped, drawn(stamped, options.rows, options.skew, 42, in_order=True))
+    spine = pa.schema([("customer_id", pa.int64()), ("event_time", STAMP)])
+    write_parquet(folder / "spine.parquet", spine, drawn(spine, options.spine, options.skew, 43, in_order=False))
+    if not options.alone:
+        peers = folder / "data" / "w_bench"
+        reads = pa.schema([("customer_id", pa.int64()), ("ts", pa.int64())])
+        write_parquet(peers / "events.parquet", plain, drawn(plain, options.rows, options.skew, 42, in_order=True))
+        write_parquet(peers / "spine.parquet", reads, drawn(reads, options.spine, options.skew, 43, in_order=False))
 
 
-def inseam(folder: Path, memory: str) -> None:
-    finish_imports()
-    import inseam.adapters.duckdb.build
-    import inseam.adapters.duckdb.engine
-    from inseam.adapters.delta.tables import DeltaTables
+def views() -> Sequence[WindowedAggregate]:
     from inseam.ir.aggregates import AggregateKind, AggregateSpec, result_type
     from inseam.ir.relation import Relation
     from inseam.ir.windows import WindowedAggregate
@@ -64,20 +52,7 @@ def inseam(folder: Path, memory: str) -> None:
         for days in DAYS
         for kind in kinds
     )
-    relation = Relation("sources/events", "ts", schema)
-    view = WindowedAggregate("spend", relation, ("customer_id",), Step(0), 0, specs)
-
-    def work() -> None:
-        tables = DeltaTables(folder / "tables")
-        engine = inseam.adapters.duckdb.engine.DuckdbEngine(tables, directory=folder / "spill", memory_limit=memory)
-        file = pq.ParquetFile(folder / "spine.parquet", pre_buffer=False)
-        spine = pa.RecordBatchReader.from_batches(file.schema_arrow, file.iter_batches(122_880))
-        rows = engine.features(spine, [view])
-        with pq.ParquetWriter(folder / "ours.parquet", rows.schema, use_dictionary=False) as writer:
-            for batch in rows:
-                writer.write_batch(batch)
-
-    measured(work)
+    return [WindowedAggregate("spend", Relation("sources/events", "ts", schema), ("customer_id",), Step(0), 0, specs)]
 
 
 def duckdb_prefix(folder: Path) -> None:
@@ -133,33 +108,13 @@ def polars_rolling(folder: Path) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rows", type=int, default=10_000_000)
-    parser.add_argument("--skew", type=float, default=0.0, help="exponent of the zipf distribution of customers")
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--memory", default="2GB")
-    parser.add_argument("--peers", type=Path, help="folder of w_peers.py")
-    parser.add_argument("--run", nargs=2, help=argparse.SUPPRESS)
-    options = parser.parse_args()
-    if options.run:
-        name, folder = options.run[0], Path(options.run[1])
-        {"inseam": lambda: inseam(folder, options.memory), "duckdb": lambda: duckdb_prefix(folder),
-         "polars": lambda: polars_rolling(folder)}[name]()  # fmt: skip
-        return
-    with tempfile.TemporaryDirectory(prefix="bench-windows-") as name:
-        folder = Path(name)
-        write_data(folder, options.rows, options.skew)
-        own = [sys.executable, __file__, "--memory", options.memory, "--run"]
-        commands = {"inseam": [*own, "inseam", name], "DuckDB, prefix sums": [*own, "duckdb", name]}
-        if importlib.util.find_spec("polars"):
-            commands["polars, rolling"] = [*own, "polars", name]
-        else:
-            print("polars is not installed: left out")
-        if options.peers:
-            for peer in ("limit", "limit_stream"):
-                commands[f"C, {peer}"] = [sys.executable, str(options.peers / "w_peers.py"), peer, "bench"]
-        print(f"{options.rows:,} events, {options.rows // 10:,} spine rows, skew {options.skew}")
-        compete(commands, options.rounds, {"BASELINE_ROOT": name})
+    race = Race(
+        write,
+        views,
+        {"duckdb": ("DuckDB, prefix sums", duckdb_prefix), "polars": ("polars, rolling", polars_rolling)},
+        ("w_peers.py", ("limit", "limit_stream"), ("bench",)),
+    )
+    run(race, __doc__ or "", rows=10_000_000, spine=1_000_000, rounds=3)
 
 
 if __name__ == "__main__":

@@ -10,13 +10,11 @@ import pyarrow as pa
 from inseam.adapters.duckdb.features import Work, check_spine, compute
 from inseam.adapters.duckdb.partition import partitioned
 from inseam.adapters.duckdb.rows import plain_stream
-from inseam.adapters.duckdb.session import BATCH_ROWS, Limits, Session
+from inseam.adapters.duckdb.session import BATCH_ROWS, DUCKDB_SHARE, Limits, Session
 from inseam.adapters.duckdb.view_plan import ViewPlan, plan_view
 from inseam.ir.windows import EVENT_TIME, WindowedAggregate
 from inseam.ports.tables import Snapshot
 
-DUCKDB_SHARE = 0.3
-"""Of the memory limit, what DuckDB may take; the rest is for arrays."""
 _VALUE_BYTES = 26
 """An aggregate's value in the sweep and in the result."""
 

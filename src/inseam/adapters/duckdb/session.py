@@ -21,6 +21,9 @@ from inseam.kernel.types import DataType, Field, Schema, data_type
 BATCH_ROWS = 122_880
 """Rows a batch of every stream: DuckDB's own row group."""
 
+DUCKDB_SHARE = 0.3
+"""Of the memory limit, what DuckDB may take where the rest is for arrays."""
+
 SQL_TYPES = {
     DataType.BOOL: "BOOLEAN",
     DataType.INT64: "BIGINT",

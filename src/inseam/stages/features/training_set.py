@@ -7,7 +7,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import pyarrow.dataset as ds
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from inseam.ir.records import TrainingSetRecord
 from inseam.ir.spine import TableSpine
@@ -17,7 +19,7 @@ from inseam.kernel.errors import DataError
 from inseam.kernel.frozen import fingerprint
 from inseam.ports.engine import Engine
 from inseam.ports.ledger import Ledger
-from inseam.ports.parquet_file import parquet_file
+from inseam.ports.parquet_file import ROW_GROUP, parquet_file
 from inseam.ports.pin import pinned_spine, pinned_views, relations_of, versions
 from inseam.ports.progress import Progress, silent
 from inseam.ports.tables import Tables
@@ -177,16 +179,20 @@ def _write_rows(build_: _Build, spine: SpineRows, split: Split) -> tuple[str, di
 def _statistics(build_: _Build) -> dict[str, Any]:
     """Of features and label, for each part: the baseline against which drift is judged."""
     names = list(dict.fromkeys([*(field.name for field in build_.spec.features), LABEL]))
-    # One row group at a time: by default Arrow reads far ahead, whatever the engine's limit.
-    lean = ds.ParquetFileFormat(default_fragment_scan_options=ds.ParquetFragmentScanOptions(pre_buffer=False))
-    whole = ds.dataset(build_.path, format=lean)
     found: dict[str, Any] = {}
     for part in ("train", "test"):
         build_.progress("statistics", len(found), 2)
-        scanner = whole.scanner(columns=names, filter=ds.field(PART) == part, batch_readahead=1, fragment_readahead=1)
-        rows = scanner.to_reader()
-        found[part] = _finite(build_.engine.describe(rows))
+        found[part] = _finite(build_.engine.describe(_rows_of(build_.path, names, part)))
     return found
+
+
+def _rows_of(path: Path, names: list[str], part: str) -> pa.RecordBatchReader:
+    """Columns of one part of a written set. Arrow's datasets would read far ahead, whatever the engine's limit."""
+    file = pq.ParquetFile(path, pre_buffer=False, buffer_size=1 << 16)
+    batches = file.iter_batches(ROW_GROUP, columns=[*names, PART], use_threads=False)
+    schema = pa.schema([file.schema_arrow.field(name) for name in names])
+    rows = (batch.filter(pc.equal(batch.column(PART), part)).select(names) for batch in batches)
+    return pa.RecordBatchReader.from_batches(schema, rows)
 
 
 def _finite(value: Any) -> Any:

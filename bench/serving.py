@@ -1,9 +1,10 @@
 """Served predictions end to end: requests a second, latency, server CPU a request; beside bare ASGI and a peer's limit.
 
-    python bench/serving.py [--rounds 3] [--seconds 4] [--durability process|disk] [--peers DIR]
+    python bench/serving.py [--rounds 3] [--seconds 4] [--peers DIR]
 
 One worker process, a real HTTP client (wrk), 100,000 entities in LMDB, 10 looked-up and 20 sent features, XGBoost with
-100 trees of depth 6, every prediction logged before it is answered. Rounds interleave the contestants; figures are
+100 trees of depth 6, every prediction logged before it is answered: to the kernel (``process``), or to the disk by an
+fsync that all who wait share (``disk``; the log lies in the system's directory for temporary files). Rounds interleave the contestants; figures are
 medians. ``--peers`` names the directory that holds ``optimum.py``, the limit prototype, and its models.
 """
 
@@ -256,13 +257,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=int, default=4)
-    parser.add_argument("--durability", default="process")
     parser.add_argument("--peers", type=Path)
     parser.add_argument("--peer-python", default=sys.executable, help="an interpreter with onnxruntime")
-    parser.add_argument("--serve", nargs=2, metavar=("DIR", "PORT"), help="only serve what was prepared in DIR")
+    parser.add_argument("--serve", nargs=3, metavar=("DIR", "PORT", "DURABILITY"), help="only serve what is in DIR")
     asked = parser.parse_args()
     if asked.serve:
-        serve(asked.serve[0], int(asked.serve[1]), asked.durability)
+        serve(asked.serve[0], int(asked.serve[1]), asked.serve[2])
         return
     if shutil.which("wrk") is None:
         raise SystemExit("wrk is not installed: apt-get install wrk")
@@ -270,12 +270,13 @@ def main() -> None:
         directory = Path(name)
         prepare(directory)
         ours, peers = write_bodies(directory)
-        me = [sys.executable, __file__, "--durability", asked.durability, "--serve", name, "{port}"]
+        me = [sys.executable, __file__, "--serve", name, "{port}"]
         uvicorn = [sys.executable, "-m", "uvicorn", "--port", "{port}", "--no-access-log", "--log-level", "warning"]
         uvicorn += ["--loop", "uvloop", "--http", "httptools"]
         here = {"PYTHONPATH": name}
         contestants = [
-            Contestant("inseam", me, "/endpoints/bench/predict", ours, {}),
+            Contestant("inseam, process", [*me, "process"], "/endpoints/bench/predict", ours, {}),
+            Contestant("inseam, disk", [*me, "disk"], "/endpoints/bench/predict", ours, {}),
             Contestant("bare ASGI constant", [*uvicorn, "floor:app"], "/", ours, here),
         ]
         if asked.peers is not None:
@@ -305,7 +306,7 @@ def report(contestants: list[Contestant]) -> None:
                 f"{contestant.name:22}{connections:6}{rate:9.0f}{p50 / 1e3:9.2f}{p99 / 1e3:9.2f}{us:9.0f}"
                 f"{ours / us:8.2f}{spread:8.2f}"
             )
-    print("ratio: our CPU a request over theirs; spread: the most over the least CPU of the rounds")
+    print("ratio: CPU a request of the first line over theirs; spread: the most over the least CPU of the rounds")
 
 
 if __name__ == "__main__":

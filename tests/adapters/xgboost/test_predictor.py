@@ -86,6 +86,17 @@ def test_other_boosters_are_left_to_the_library(booster, tmp_path):
     np.testing.assert_allclose(predictor.predict(matrix), model.predict(matrix), rtol=1e-6)
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("booster", ["gbtree", "dart"])
+def test_numbers_beyond_float32_are_read_as_the_library_reads_them(booster, tmp_path):
+    matrix, score = _data()
+    model = xgboost.XGBRegressor(n_estimators=5, booster=booster).fit(matrix, score)
+    asked = np.where(np.arange(COLUMNS) == 0, np.array([[1e300], [-1e300], [3.5e38], [1e-320], [np.inf]]), 0.5)
+    said = _opened(model, tmp_path, Task.REGRESSION).predict(asked)
+    np.testing.assert_allclose(said, model.get_booster().inplace_predict(asked), rtol=1e-6)
+    assert said[0] != said[1]
+
+
 def test_early_stopping_keeps_the_best_round(tmp_path):
     matrix, score = _data()
     label = (score > 1).astype(int)

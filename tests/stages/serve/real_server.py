@@ -117,7 +117,7 @@ def make_app(directory: str) -> Any:
     from inseam.stages.serve.settings import ServeSettings
 
     root = Path(directory)
-    settings = ServeSettings(segment_bytes=20_000, **TOLD)
+    settings = ServeSettings(**({"segment_bytes": 20_000} | TOLD))
     store = adapter("online", "lmdb")(root / "online", is_readonly=True)
     watch = ChampionWatch(ledger(root), "lapse", root / "models", specs=[spec()], poll_seconds=0.05)
     served = ServedEndpoint(spec(), watch, FeatureReader(store, [(VIEW, "f")], Schema(KEYS)))

@@ -191,7 +191,6 @@ def test_bodies_over_the_bound_are_refused_with_and_without_a_length(serve):
         streamed = client.post(PREDICT, content=parts, headers=JSON)
         small = client.post(PREDICT, json=ROW)
     assert (told.status_code, streamed.status_code, small.status_code) == (413, 413, 200)
-    assert told.headers["connection"] == streamed.headers["connection"] == "close"
 
 
 def test_request_ids_are_kept_when_harmless_and_made_otherwise(serve):

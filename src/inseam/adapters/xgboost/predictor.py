@@ -83,4 +83,6 @@ def _agree(walked: ForestPredictor, library: LibraryPredictor, forest: Forest, w
 def _narrowed(matrix: np.ndarray, width: int) -> np.ndarray:
     if matrix.ndim != 2 or matrix.shape[1] != width:
         raise DataError("model input", f"shape {matrix.shape}", expected=f"(rows, {width})")
-    return np.ascontiguousarray(matrix, np.float32)
+    # What float32 cannot hold becomes infinite, as the library itself narrows.
+    with np.errstate(over="ignore"):
+        return np.ascontiguousarray(matrix, np.float32)

@@ -182,8 +182,8 @@ class Front:
             more.append((b"www-authenticate", b'Basic realm="inseam", charset="UTF-8"' if is_page else b"Bearer"))
         elif refused.status == 405:
             more.append((b"allow", b"POST"))
-        elif refused.status in (408, 413):
-            # The rest of the body is not waited for.
+        elif refused.status == 408:
+            # Nobody waits for the rest. That of a body that is too large is read past: its client comes to the answer.
             more.append((b"connection", b"close"))
         await answer(send, refused.status, problem_body(refused.problems, head.request_id), head.request_id, more=more)
 

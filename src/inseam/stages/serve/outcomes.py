@@ -12,12 +12,12 @@ from inseam.kernel.clock import from_datetime, now
 from inseam.kernel.errors import Problem
 from inseam.stages.serve.ids import endpoint_tag, id_instant, id_tag, parse_id
 from inseam.stages.serve.record import Outcome
-from inseam.stages.serve.request import RequestRefusedError, field_problem
+from inseam.stages.serve.request import INT64, RequestRefusedError, field_problem
 
 _MOST = 10_000
 _CLOCK_SKEW = 60_000_000
 _Instant = Annotated[datetime, msgspec.Meta(tz=True)]
-_Value = bool | int | float | str
+_Value = bool | INT64 | float | str
 _T = TypeVar("_T")
 
 

@@ -20,10 +20,10 @@ ROWS = "rows"
 _ENVELOPE = re.compile(rb'\s*\{\s*"rows"\s*:')
 _GIVES_FEATURES = re.compile(rb'"features"\s*:')
 """A key, and no text: within a text the quotes would be escaped."""
-_INT64 = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
+INT64 = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
 _TYPES: dict[DataType, Any] = {
     DataType.BOOL: bool,
-    DataType.INT64: _INT64,
+    DataType.INT64: INT64,
     DataType.FLOAT64: float,
     DataType.STRING: str,
     DataType.TIMESTAMP: Annotated[datetime, msgspec.Meta(tz=True)],

@@ -151,3 +151,26 @@ def test_a_home_that_cannot_be_made_is_told(root: Path) -> None:
     assert told.returncode == 7
     assert "INSEAM_HOME" in told.stderr
     assert "Traceback" not in told.stderr
+
+
+def test_what_fails_in_a_step_is_told_with_the_place_of_its_declaration(root: Path) -> None:
+    (root / "shop.py").write_text(GOOD.replace(SCHEMA, 'checks=["abss(amount) > 0"]'))
+    failed = inseam(root, "ingest", "--json")
+    (problem,) = json.loads(failed.stdout)["problems"]
+    assert failed.returncode == 2
+    assert problem["subject"] == "source:orders"
+    assert "abss(amount) > 0" in problem["found"]
+    assert problem["place"] == {"file": str(root / "shop.py"), "line": 4}
+
+
+def test_mistakes_of_every_kind_are_told_together_and_without_a_traceback(root: Path) -> None:
+    text = GOOD.replace("every=", "evry=").replace('"amount", over', '"amont", over')
+    (root / "shop.py").write_text(f"{text}\n1 / 0\nEntity(5, key='a')\n")
+    found = inseam(root, "check")
+    assert found.returncode == 2
+    assert "Traceback" not in found.stderr
+    codes = ("parameter-unknown", "column-unknown", "type-wrong", "ZeroDivisionError")
+    assert [code for code in codes if code not in found.stderr] == []
+    for verb in (["plan"], ["apply"], ["ingest"], ["lineage", "orders"]):
+        refused = inseam(root, *verb)
+        assert (refused.returncode, refused.stderr) == (2, found.stderr)

@@ -14,7 +14,7 @@ from inseam.kernel.names import nearest
 def problems_of(error: BaseException, module: str, declared: str | None, root: Path) -> tuple[Problem, ...]:
     """What was raised while a module, or what it ``declared`` just then, was made, at the user's line."""
     if isinstance(error, DefinitionError):
-        return tuple(_of(declared, problem) for problem in error.problems)
+        return tuple(of_declaration(declared, problem) for problem in error.problems)
     return (
         Problem(
             DefinitionError.code,
@@ -27,7 +27,7 @@ def problems_of(error: BaseException, module: str, declared: str | None, root: P
     )
 
 
-def _of(declared: str | None, problem: Problem) -> Problem:
+def of_declaration(declared: str | None, problem: Problem) -> Problem:
     """The problem as one of the declaration, when its subject is a part without a name of its own."""
     if declared is None or ":" in problem.subject:
         return problem

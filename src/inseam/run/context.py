@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,7 +24,7 @@ from inseam.kernel.types import DataType, Field, Schema
 from inseam.plan import lower
 from inseam.plan.check import check, require
 from inseam.plan.meaning import lineage
-from inseam.plan.schemas import Schemas, find_schemas
+from inseam.plan.schemas import Schemas, find_schemas, table_of
 from inseam.ports.bundle import ViewUse
 from inseam.ports.discover import adapter
 from inseam.run.files import columns_of, digest_of, sources_without_files
@@ -140,6 +141,14 @@ class Context:
         schemas = self.schemas()
         require(self.declared, schemas)
         return schemas
+
+    def placed(self, problem: Problem) -> Problem:
+        """The problem with the place of the declaration that it is about, which those who run steps don't know."""
+        if problem.place is not None or "declared" not in self.__dict__:
+            return problem
+        places = {str(item.ref): item.place for item in self.declared.declarations}
+        places |= {table_of(source): source.place for source in self.declared.all(Source)}
+        return replace(problem, place=places.get(problem.subject))
 
     def source(self, name: str) -> SourceSpec:
         return lower.source_spec(self.project.get(Source, name), self.settings.root)

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from inseam.define.failure import of_declaration
 from inseam.define.feature_view import FeatureView
 from inseam.define.source import Source, source_of
 from inseam.define.training_set import TrainingSet
 from inseam.ir.records import LoadRecord
-from inseam.kernel.errors import InseamError
+from inseam.kernel.errors import InseamError, Problem
 from inseam.ports.progress import Progress, silent
 from inseam.run.context import Context
 from inseam.run.runs import run
@@ -65,13 +66,15 @@ def ingest_all(
     for name in names:
         context.project.get(Source, name)
     failures: list[InseamError] = []
+    problems: list[Problem] = []
     for name in names:
         try:
             loads[name] = ingest(context, name, is_history=is_history, watermark=watermark, progress=progress)
         except InseamError as error:
             failures.append(error)
+            problems += [of_declaration(f"source:{name}", problem) for problem in error.problems]
     if failures:
-        raise type(failures[0]).of(problem for error in failures for problem in error.problems) from failures[0]
+        raise type(failures[0]).of(problems) from failures[0]
 
 
 def _entity_keys(context: Context, source: str) -> tuple[str, ...]:

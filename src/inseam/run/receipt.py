@@ -39,6 +39,8 @@ class Receipt:
     training_set: TrainingSetRecord | None
     definitions: Mapping[str, str]
     """view -> the fingerprint under which the model knows it."""
+    types: Mapping[str, DataType]
+    """Of the keys and of every value: the log holds numbers and bools as floats, instants as microseconds."""
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -81,7 +83,9 @@ def receipt(context: Context, prediction: str) -> Receipt:
     trained_on = context.ledger.get(TrainingSetRecord, model.training_set)
     # Not opened: what a receipt says needs neither the model's library nor the project's functions.
     manifest = read_manifest(context.path("models") / model.path)
-    return Receipt(found, model, trained_on, {use.view: use.fingerprint for use in manifest.views})
+    fields = (*manifest.keys, *manifest.inputs, *(field for use in manifest.views for field in use.features))
+    types = {field.name: field.type for field in fields} | {spec.name: spec.type for spec in manifest.on_demand}
+    return Receipt(found, model, trained_on, {use.view: use.fingerprint for use in manifest.views}, types)
 
 
 def replay(context: Context, prediction: str) -> Replay:

@@ -78,8 +78,7 @@ def _training(version: ModelVersionRecord, models: Path, files: Path, ledger: Le
         "training_set_fingerprint": version.training_set,
         "training_set_digest": version.training_set_digest,
         "table_versions": _json(record.snapshots if record is not None else {}),
-        "git_commit": str(provenance["commit"] or ""),
-        "git_is_dirty": str(provenance["is_dirty"]),
+        **git_tags(provenance),
         "libraries": _json(provenance["libraries"]),
         "format": version.format,
         "model_digest": version.digest,
@@ -96,6 +95,12 @@ def _training(version: ModelVersionRecord, models: Path, files: Path, ledger: Le
         files=files,
         finished_at=version.created_at,
     )
+
+
+def git_tags(provenance: Mapping[str, Any]) -> dict[str, str]:
+    """What is known of the checkout: nothing outside of a repository."""
+    tags = {"git_commit": provenance["commit"], "git_is_dirty": provenance["is_dirty"]}
+    return {name: str(value) for name, value in tags.items() if value is not None}
 
 
 def _signature(manifest: BundleManifest) -> dict[str, dict[str, str]]:

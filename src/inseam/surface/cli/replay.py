@@ -1,10 +1,11 @@
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from inseam.kernel.clock import format_instant
+from inseam.kernel.clock import DAY, format_instant
+from inseam.kernel.types import DataType
 from inseam.surface.cli import options, terminal
 from inseam.surface.cli.session import workspace
 
@@ -34,7 +35,11 @@ def replay(
         if replayed.is_equal:
             terminal.say(f"[green]equal[/]: {replayed.compared} values recomputed, the same to the last bit")
         else:
-            rows = [(d.what, repr(d.logged), repr(d.recomputed), d.why) for d in replayed.differences]
+            types = replayed.receipt.types
+            rows = [
+                (d.what, *(shown(v, types.get(d.what.rpartition(".")[2])) for v in (d.logged, d.recomputed)), d.why)
+                for d in replayed.differences
+            ]
             terminal.table("Differences", ("value", "logged", "recomputed", "why"), rows)
     if not replayed.is_equal:
         raise typer.Exit(DIFFERS)
@@ -42,15 +47,14 @@ def replay(
 
 def show_receipt(made: Receipt) -> None:
     told, model = made.prediction, made.model
+    snapshots = made.training_set.snapshots if made.training_set is not None else {}
+    tables = [f"{table}@{version}" for table, version in snapshots.items()]
     facts = [
         ("prediction", told.id),
         ("at", format_instant(told.at)),
         ("endpoint", told.endpoint),
         ("model", f"{told.model}@{told.model_version}  digest {told.model_digest[:16]}"),
-        (
-            "training set",
-            f"{model.training_set_digest[:16]} on {made.training_set.snapshots if made.training_set else '?'}",
-        ),
+        ("training set", f"{model.training_set_digest[:16]} of {', '.join(tables) or 'unknown tables'}"),
         *((name, str(value)) for name, value in model.provenance.items() if isinstance(value, str | int | bool)),
         ("output", ", ".join(repr(v) for v in told.output)),
     ]
@@ -66,8 +70,20 @@ def show_receipt(made: Receipt) -> None:
         for name, read in told.views.items()
     ]
     terminal.table("Views", ("view", "boundary", "snapshot", "stale", "missing"), views)
-    terminal.table(
-        "Values",
-        ("name", "value"),
-        [*told.keys.items(), *told.inputs.items(), *told.features.items(), *told.derived.items()],
-    )
+    values = {**told.keys, **told.inputs, **told.features, **told.derived}
+    terminal.table("Values", ("name", "value"), [(n, shown(v, made.types.get(n))) for n, v in values.items()])
+
+
+def shown(value: Any, type_: DataType | None) -> str:
+    """A value of the prediction log as people write it, to the last digit."""
+    if value is None:
+        return "-"
+    if type_ is DataType.BOOL:
+        return "true" if value else "false"
+    if type_ is DataType.TIMESTAMP:
+        return format_instant(int(value))
+    if type_ is DataType.DATE:
+        return format_instant(int(value) * DAY).partition("T")[0]
+    if type_ is DataType.INT64 and float(value).is_integer():
+        return str(int(value))
+    return str(value)

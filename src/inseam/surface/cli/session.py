@@ -24,10 +24,14 @@ _OF_THE_MACHINE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.E
 
 @contextmanager
 def workspace(project: Path, environment: str | None) -> Iterator[Workspace]:
+    """The opened workspace; what goes wrong in it is told with the place of the declaration that it is about."""
     from inseam.run.workspace import open as open_workspace
 
     with open_workspace(project, environment=environment) as opened:
-        yield opened
+        try:
+            yield opened
+        except InseamError as error:
+            raise type(error).of(opened.context.placed(problem) for problem in error.problems) from error
 
 
 def verb(function: Callable[..., None]) -> Callable[..., None]:

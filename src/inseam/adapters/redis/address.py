@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from redis.connection import Connection, parse_url
@@ -22,7 +22,7 @@ class Address:
     name: str
     """What may be shown: it holds no secret."""
     kind: type[Any]
-    options: dict[str, Any]
+    options: dict[str, Any] = field(repr=False)
 
     @classmethod
     def parse(cls, url: str) -> Address:

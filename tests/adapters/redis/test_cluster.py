@@ -92,7 +92,7 @@ def test_a_node_that_dies_makes_reads_fail_and_its_return_heals_them():
         store = RedisStore(f"{cluster[0].url}?timeout=200ms", namespace="n")
         store.write("a@1", [(key, b"row") for key in keys(60)], b"mark")
         cluster[2].kill()
-            with pytest.raises(UnavailableError):
+        with pytest.raises(UnavailableError):
             store.read(["a@1"], [keys(60)])
         alive = [key for key in keys(60) if _is_read(store, key)]
         assert 10 < len(alive) < 60

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 def demo(
     directory: Annotated[Path, typer.Argument(help="Where the demo's project goes, or is.")] = Path("demo"),
-    scale: Annotated[float, typer.Option(min=0.02, help="Size of the retailer; 1 is 20,000 customers.")] = 0.2,
+    scale: Annotated[float, typer.Option(help="Size of the retailer, 0.05 or more; 1 is 20,000 customers.")] = 0.2,
     serve: Annotated[bool, typer.Option("--serve", help="Leave the server running until Ctrl-C.")] = False,
     json: options.Json = False,
 ) -> None:

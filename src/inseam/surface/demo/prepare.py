@@ -16,6 +16,10 @@ from inseam.ports.progress import Progress
 
 PROJECT = Path(__file__).parent / "project"
 DATA = "data"
+CUSTOMERS = 20_000
+"""At scale 1."""
+LEAST_SCALE = 0.05
+"""Below it there are too few rows to learn from and to test on: the models' gates say no, as they should."""
 _FACTS = "simulated.json"
 
 
@@ -29,6 +33,18 @@ class Shop:
     dirty: dict[str, int]
     start: int
     end: int
+
+
+def expect_scale(scale: float) -> None:
+    """`RefusedError` for a retailer too small to learn from."""
+    if not scale >= LEAST_SCALE:
+        raise RefusedError(
+            "demo",
+            f"a retailer of scale {scale:g} has {CUSTOMERS * scale:,.0f} customers, too few for models that pass"
+            " their gates",
+            expected=f"{LEAST_SCALE:g} or more, which is {CUSTOMERS * LEAST_SCALE:,.0f} customers",
+            mend=f"give --scale {LEAST_SCALE:g}, or leave it out",
+        )
 
 
 def write_project(directory: Path) -> list[Path]:

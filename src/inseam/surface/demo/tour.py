@@ -56,7 +56,8 @@ class Tour:
         self._open.close()
 
     def run(self) -> dict[str, Any]:
-        """All steps; the summary."""
+        """All steps; the summary. `RefusedError` for too small a scale, before anything is done."""
+        prepare.expect_scale(self.scale)
         steps: tuple[tuple[str, Callable[[Progress], Iterator[str]]], ...] = (
             ("project", self._project),
             ("simulate", self._simulate),

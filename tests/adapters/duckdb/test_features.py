@@ -182,7 +182,7 @@ def test_a_stream_that_is_dropped_leaves_nothing_behind(tables: DeltaTables, tmp
     assert list((tmp_path / "spill").iterdir()) == []
 
 
-def test_quantiles_go_in_slices_when_their_windows_are_many(
+def test_quantiles_of_both_paths_are_the_same_bits_in_slices_too(
     tables: DeltaTables, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from inseam.adapters.duckdb import general
@@ -191,5 +191,7 @@ def test_quantiles_go_in_slices_when_their_windows_are_many(
     engine = DuckdbEngine(tables, directory=tmp_path / "spill", memory_limit="1GB")
     made = [view(spec("median", "quantile", "amount", over=9 * DAY, quantile=0.5), step=Step(DAY))]
     expected = engine.features(reads.to_reader(), made).read_all()
+    monkeypatch.setattr(engine, "_path", "general")
+    assert engine.features(reads.to_reader(), made).read_all().equals(expected)
     monkeypatch.setattr(general, "_CELL_BYTES", 1 << 20)
     assert engine.features(reads.to_reader(), made).read_all().equals(expected)

@@ -34,7 +34,16 @@ def oracle(rows: list[Row], key: int, boundary: int, lag: int, every: int, ask: 
     if ask.kind in ("count", "distinct"):
         same = {"nan" if cell != cell else cell for cell in cells}
         return len(cells) if ask.kind == "count" else len(same)
+    if ask.kind == "quantile":
+        return quantile(sorted(cells, key=lambda cell: (cell != cell, cell)), ask.share) if cells else None
     return aggregate(ask.kind, cells)
+
+
+def quantile(cells: list[Any], share: float) -> float:
+    """Between the cells at both sides of the place, in the arithmetic of floats."""
+    place = share * (len(cells) - 1)
+    low, rest = math.floor(place), place - math.floor(place)
+    return float(cells[low]) * (1.0 - rest) + float(cells[low + 1]) * rest if rest else float(cells[low])
 
 
 def aggregate(kind: str, cells: list[Any]) -> Any:
@@ -45,7 +54,8 @@ def aggregate(kind: str, cells: list[Any]) -> Any:
         return (min if kind == "min" else max)(cells, key=lambda cell: (cell != cell, cell))
     if not all(math.isfinite(cell) for cell in cells):
         return math.nan if kind == "std" else sum(cell for cell in cells if not math.isfinite(cell))
-    exact = [Fraction(cell) for cell in cells]
+    # Means and deviations are of floats, whatever the column.
+    exact = [Fraction(cell if kind == "sum" else float(cell)) for cell in cells]
     if kind == "std":
         scale = max(abs(cell) for cell in exact) or Fraction(1)
         return statistics.stdev([cell / scale for cell in exact]) * float(scale)
@@ -65,25 +75,36 @@ def check(
         valid = np.array([row[name] is not None for row in rows], bool)
         return Column(array(name, dtype, 7 if name != "flag" else True), None if valid.all() else valid)
 
-    answers = sweep(
-        array("key", np.int64, -1),
-        array("ts", np.int64, 0),
-        array("known", np.int64, NULL),
-        array("seq", np.int64, 0),
-        {"x": column("x", np.float64), "n": column("n", np.int64), "flag": column("flag", np.bool_)},
-        np.array([key for key, _ in spine], np.int64),
-        np.array([boundary for _, boundary in spine], np.int64),
-        lag,
-        every,
-        asks,
-        4,
-        threads,
-    )
-    for ask, (values, valid) in zip(asks, answers, strict=True):
+    def answers() -> list[Any]:
+        return sweep(
+            array("key", np.int64, -1),
+            array("ts", np.int64, 0),
+            array("known", np.int64, NULL),
+            array("seq", np.int64, 0),
+            {"x": column("x", np.float64), "n": column("n", np.int64), "flag": column("flag", np.bool_)},
+            np.array([key for key, _ in spine], np.int64),
+            np.array([boundary for _, boundary in spine], np.int64),
+            lag,
+            every,
+            asks,
+            4,
+            threads,
+        )
+
+    expected = [[oracle(rows, key, boundary, lag, every, ask) for key, boundary in spine] for ask in asks]
+    if any(fits_not(ask, value) for ask, values in zip(asks, expected, strict=True) for value in values):
+        with pytest.raises(OverflowError):
+            answers()
+        return
+    for ask, (values, valid), wanted in zip(asks, answers(), expected, strict=True):
         for i, (key, boundary) in enumerate(spine):
-            expected = oracle(rows, key, boundary, lag, every, ask)
             found = values[i].item() if valid is None or valid[i] else None
-            assert is_same(ask.kind, found, expected), (ask, key, boundary, found, expected)
+            assert is_same(ask.kind, found, wanted[i]), (ask, key, boundary, found, wanted[i])
+
+
+def fits_not(ask: Ask, value: Any) -> bool:
+    """Whether a whole number is none that a column can hold."""
+    return ask.kind == "sum" and ask.column == "n" and value is not None and not -(2**63) <= value < 2**63
 
 
 def is_same(kind: str, found: Any, expected: Any) -> bool:
@@ -103,6 +124,7 @@ floats = st.one_of(
     st.floats(-1e6, 1e6),
     st.floats(allow_nan=False, allow_infinity=False, min_value=-1e305, max_value=1e305),
 )
+ends_of_int64 = st.sampled_from([2**63 - 1, 2**63 - 2, 2**62, 1, 0, -1, -(2**62), 1 - 2**63, -(2**63)])
 
 
 @st.composite
@@ -115,6 +137,7 @@ def cases(draw: st.DrawFn) -> tuple[list[Row], list[tuple[int, int]], int, int]:
     knowns = draw(
         st.sampled_from([st.none(), st.integers(-30, 70), st.sampled_from(loads), st.none() | st.sampled_from(loads)])
     )
+    wholes = draw(st.sampled_from([st.integers(-3, 3), st.integers(-(2**53), 2**53), ends_of_int64])) | st.none()
     row = st.fixed_dictionaries(
         {
             "key": st.integers(0, 2),
@@ -122,7 +145,7 @@ def cases(draw: st.DrawFn) -> tuple[list[Row], list[tuple[int, int]], int, int]:
             "known": knowns,
             "seq": st.integers(0, 3),
             "x": st.none() | cells,
-            "n": st.none() | st.integers(-3, 3) | st.integers(-(2**53), 2**53),
+            "n": wholes,
             "flag": st.none() | st.booleans(),
         }
     )
@@ -136,6 +159,7 @@ def cases(draw: st.DrawFn) -> tuple[list[Row], list[tuple[int, int]], int, int]:
 
 OVERS = (None, 0, 1, 6, 20, 2**62)
 ALL = [Ask(kind, column, mask, over) for kind in KINDS for column in "xn" for mask in (None, "flag") for over in OVERS]
+ALL += [Ask("quantile", c, m, o, share) for c in "xn" for m in (None, "flag") for o in OVERS for share in (0.5, 0.3, 1)]
 ALL += [Ask("count", None, mask, over) for mask in (None, "flag") for over in OVERS]
 ALL += [Ask(kind, "flag", None, over) for kind in ("min", "last", "distinct", "count") for over in OVERS]
 
@@ -266,6 +290,12 @@ def test_hot_key_many_rows(seed: int) -> None:
     spine = [(0, int(b)) for b in random.integers(0, 140, 30) * 10]
     asks = [Ask(kind, column, mask, 300) for kind in KINDS for column in "xn" for mask in (None, "flag")]
     check(rows, spine, 3, 10, asks, threads=2)
+
+
+def test_a_whole_sum_may_wrap_on_the_way_but_not_in_the_end() -> None:
+    rows = [{**event(ts, 1.0), "n": n} for ts, n in enumerate([2**62, 2**62, 2**62, -5])]
+    check(rows, [(0, 4)], 0, 0, [Ask("sum", "n", None, 2), Ask("mean", "n")])
+    check(rows, [(0, 4)], 0, 0, [Ask("sum", "n")])
 
 
 def test_deviation_of_cells_that_hardly_differ() -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 import pyarrow as pa
 
@@ -12,6 +10,7 @@ from inseam.adapters.duckdb.keys import Array, SpineKeys
 from inseam.adapters.duckdb.sweep import Answer, Ask, Column, sweep
 from inseam.adapters.duckdb.view_plan import PLACES, ViewPlan
 from inseam.ir.aggregates import AggregateKind, AggregateSpec
+from inseam.kernel.errors import DataError
 from inseam.kernel.types import DataType, arrow_type
 
 _ROW = "_row"
@@ -19,16 +18,9 @@ _ROW = "_row"
 _BY_VALUE = (AggregateKind.MIN, AggregateKind.MAX)
 
 
-def supports(spec: AggregateSpec) -> bool:
-    """Whether the sweep answers this aggregate."""
-    return spec.kind is not AggregateKind.QUANTILE
-
-
-def sweep_view(
-    plan: ViewPlan, specs: Sequence[AggregateSpec], events: Events, keys: SpineKeys, boundary: Array, threads: int
-) -> list[pa.Array]:
-    """The values of ``specs`` at each spine row, whose boundaries are ``boundary``."""
-    view = plan.view
+def sweep_view(plan: ViewPlan, events: Events, keys: SpineKeys, boundary: Array, threads: int) -> list[pa.Array]:
+    """The values of the view's aggregates at each spine row, whose boundaries are ``boundary``."""
+    view, specs = plan.view, plan.view.aggregates
     asks = [_ask(plan, spec) for spec in specs]
     columns: dict[str, Column] = dict(events.conditions)
     decoders: dict[str, Decode] = {}
@@ -40,20 +32,23 @@ def sweep_view(
                 type_ = plan.source.schema.type_of(ask.column) or DataType.STRING
                 columns[ask.column], decoders[ask.column] = cells(events.columns[spec.column or ""], type_)
     is_label = view.forward is not None
-    answers = sweep(
-        events.key,
-        events.ts,
-        None if is_label else events.known,
-        _load_order(events) if is_label else events.sequence,
-        columns,
-        keys.codes,
-        boundary,
-        0 if is_label else view.lag,
-        0 if is_label or view.step.zone is not None else view.step.microseconds,
-        asks,
-        keys.count,
-        threads,
-    )
+    try:
+        answers = sweep(
+            events.key,
+            events.ts,
+            None if is_label else events.known,
+            _load_order(events) if is_label else events.sequence,
+            columns,
+            keys.codes,
+            boundary,
+            0 if is_label else view.lag,
+            0 if is_label or view.step.zone is not None else view.step.microseconds,
+            asks,
+            keys.count,
+            threads,
+        )
+    except OverflowError as error:
+        raise DataError(view.name, str(error), mend="sum CAST(... AS DOUBLE) by a transform of the source") from None
     arrays = []
     for spec, answer in zip(specs, answers, strict=True):
         if spec.kind in PLACES:
@@ -66,7 +61,7 @@ def sweep_view(
 def _ask(plan: ViewPlan, spec: AggregateSpec) -> Ask:
     column = _ROW if spec.kind in PLACES else spec.column
     mask = None if spec.where is None else plan.conditions[spec.where]
-    return Ask(spec.kind.value, column, mask, plan.over(spec))
+    return Ask(spec.kind.value, column, mask, plan.over(spec), spec.quantile or 0.0)
 
 
 def _load_order(events: Events) -> Array | None:

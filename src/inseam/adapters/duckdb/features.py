@@ -1,4 +1,4 @@
-"""The windowed aggregate over one spine that is in memory: each view by its fastest path."""
+"""The windowed aggregate over one spine that is in memory: each view by the sweep."""
 
 from __future__ import annotations
 
@@ -95,18 +95,13 @@ def _compute_view(
 ) -> dict[str, pa.Array]:
     view, boundary = plan.view, boundary_of(plan, at)
     since, before = span(plan, boundary)
-    is_fast = [work.path == "auto" and fast.supports(spec) for spec in view.aggregates]
-    quick = [spec for spec, ok in zip(view.aggregates, is_fast, strict=True) if ok]
-    slow = [spec for spec, ok in zip(view.aggregates, is_fast, strict=True) if not ok]
-    found: dict[str, pa.Array] = {}
-    if quick:
-        events = gather(session, plan, source(session, plan, since, before), keys)
-        arrays = fast.sweep_view(plan, quick, events, keys, boundary, work.threads)
-        found |= zip((spec.name for spec in quick), arrays, strict=True)
-    if slow:
-        arrays = general.query_view(session, plan, slow, source(session, plan, since, before), keys, boundary)
-        found |= zip((spec.name for spec in slow), arrays, strict=True)
-    return found
+    source_sql = source(session, plan, since, before)
+    if work.path == "general":
+        arrays = general.query_view(session, plan, view.aggregates, source_sql, keys, boundary)
+    else:
+        events = gather(session, plan, source_sql, keys)
+        arrays = fast.sweep_view(plan, events, keys, boundary, work.threads)
+    return dict(zip((spec.name for spec in view.aggregates), arrays, strict=True))
 
 
 def boundary_of(plan: ViewPlan, at: Array) -> Array:

@@ -10,12 +10,14 @@ import numpy as np
 from inseam.adapters.duckdb import sweep_exact as exact
 from inseam.adapters.duckdb import sweep_kernels as kernels
 from inseam.adapters.duckdb import sweep_layout as layouts
+from inseam.adapters.duckdb import sweep_quantile as quantile
 from inseam.adapters.duckdb import sweep_sums as sums
 from inseam.adapters.duckdb.sweep_crew import Crew, frozen
 from inseam.adapters.duckdb.sweep_layout import Array, Layout
 
-KINDS = ("count", "sum", "mean", "min", "max", "std", "first", "last", "distinct")
+KINDS = ("count", "sum", "mean", "min", "max", "std", "first", "last", "distinct", "quantile")
 Answer = tuple[Array, Array | None]
+_COUNTED = ("count", "sum", "mean", "std", "quantile")
 _PICKS = {"max": kernels.MAX, "min": kernels.MIN, "last": kernels.LAST, "first": kernels.FIRST}
 
 
@@ -29,12 +31,16 @@ class Column:
 
 @dataclass(frozen=True)
 class Ask:
-    """One aggregate: kind over column, of rows where mask (a bool column; NULL is false) holds, over_us back."""
+    """One aggregate: kind over column, of rows where mask (a bool column; NULL is false) holds, over_us back.
+
+    ``share``, from 0 to 1, says which quantile.
+    """
 
     kind: str
     column: str | None = None
     mask: str | None = None
     over_us: int | None = None
+    share: float = 0.0
 
 
 @dataclass
@@ -99,13 +105,17 @@ class Task:
             passing = self.passing(mask, skips_null=skips_null) if group else np.empty(0, np.bool_)
             counts: dict[int, Array] = {}
             totals: dict[int, Array] = {}
-            for kind in sorted({ask.kind for ask in group}, key=KINDS.index):
-                windows = sorted({index[ask] for ask in group if ask.kind == kind})
-                if kind in ("count", "sum", "mean", "std"):
-                    needed = sorted({index[a] for a in group if a.kind in ("count", "sum", "mean", "std")})
+            for kind, share in sorted({(KINDS.index(ask.kind), ask.share) for ask in group}):
+                alike = [ask for ask in group if (KINDS.index(ask.kind), ask.share) == (kind, share)]
+                windows = sorted({index[ask] for ask in alike})
+                if KINDS[kind] in _COUNTED:
+                    needed = sorted({index[ask] for ask in group if ask.kind in _COUNTED})
                     counts = counts or self._tally(needed, np.empty(0, np.int64), passing)
-                found = self._kind(kind, windows, passing, counts, totals)
-                answers |= {ask: found[index[ask]] for ask in group if ask.kind == kind}
+                if KINDS[kind] == "quantile":
+                    found = self._quantile(share, windows, passing, counts)
+                else:
+                    found = self._kind(KINDS[kind], windows, passing, counts, totals)
+                answers |= {ask: found[index[ask]] for ask in alike}
         return answers
 
     def _kind(
@@ -120,8 +130,7 @@ class Task:
         if kind in _PICKS:
             return self._pick(kind, windows, passing)
         if kind == "sum" and not self.is_float:
-            total = self._tally(windows, self.cells, passing)
-            return {w: (total[w], counts[w] > 0) for w in windows}
+            return {w: (total, counts[w] > 0) for w, total in self._whole(windows, passing, counts).items()}
         if kind == "std":
             deviations = self._float("std", windows, passing, counts)
             return {w: (deviations[w], counts[w] > 1) for w in windows}
@@ -141,6 +150,19 @@ class Task:
     def _tally(self, windows: list[int], cells: Array, passing: Array) -> dict[int, Array]:
         return self._run(kernels.tally, windows, cells, passing)
 
+    def _whole(self, windows: list[int], passing: Array, counts: dict[int, Array]) -> dict[int, Array]:
+        """Sums of int64 cells. Prefixes may wrap, and their difference is right all the same, but not a sum that is
+        itself too great: `OverflowError`.
+        """
+        totals = self._tally(windows, self.cells, passing)
+        most = max((int(count.max(initial=0)) for count in counts.values()), default=0)
+        greatest = max(int(self.cells.max(initial=0)), -int(self.cells.min(initial=0)))
+        if most * greatest >= 2**63:
+            about = self._float("sum", windows, passing, counts)
+            if any((np.abs(about[w] - totals[w]) > 2.0**62).any() for w in windows):
+                raise OverflowError(f"a sum of {self.name} does not fit into 64 bits")
+        return totals
+
     def _float(self, kind: str, windows: list[int], passing: Array, counts: dict[int, Array]) -> dict[int, Array]:
         """Sums or deviations; what prefix sums can't promise is done again with care."""
         is_spread = kind == "std"
@@ -153,6 +175,14 @@ class Task:
             if flags & flag:
                 self.crew.split(repair, self.cuts, self.layout, which, is_spread, self.numbers, passing, out)
         return dict(zip(windows, out, strict=True))
+
+    def _quantile(
+        self, share: float, windows: list[int], passing: Array, counts: dict[int, Array]
+    ) -> dict[int, Answer]:
+        out = np.zeros((len(windows), self.rows))
+        arguments = self.layout, np.array(windows, np.int64), self.is_float, self.cells, self.numbers, share, passing
+        self.crew.split(quantile.quantiles, self.cuts, *arguments, out)
+        return {w: (values, counts[w] > 0) for w, values in zip(windows, out, strict=True)}
 
     def _pick(self, kind: str, windows: list[int], passing: Array) -> dict[int, Answer]:
         """min, max, first, last: the cell of the row that the kernel points to."""

@@ -6,12 +6,13 @@ import select
 import socket
 import threading
 import time
+from pathlib import Path
 
 
 class Proxy:
-    """Forwards the loopback port ``port`` to a port of this machine until `close`. A context manager."""
+    """Forwards the loopback port ``port`` to a port or Unix socket of this machine until `close`. A context manager."""
 
-    def __init__(self, target: int) -> None:
+    def __init__(self, target: int | Path) -> None:
         self._target = target
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
@@ -46,7 +47,7 @@ class Proxy:
 
     def _forward(self, client: socket.socket) -> None:
         try:
-            server = socket.create_connection(("127.0.0.1", self._target))
+            server = self._connect()
         except OSError:
             client.close()
             return
@@ -63,6 +64,13 @@ class Proxy:
                     last = source
                     if not self._pass_on(source, server if source is client else client, is_answer=source is server):
                         return
+
+    def _connect(self) -> socket.socket:
+        if isinstance(self._target, int):
+            return socket.create_connection(("127.0.0.1", self._target))
+        server = socket.socket(socket.AF_UNIX)
+        server.connect(str(self._target))
+        return server
 
     def _pass_on(self, source: socket.socket, sink: socket.socket, *, is_answer: bool) -> bool:
         """False when the connection is over."""

@@ -42,6 +42,8 @@ def test_loading_twice_gives_the_same_fingerprints(shop):
         [("def train(data, params):", "def learn(data, params):"), ('lapse", train', 'lapse", learn')],
         [('every="1h"', 'owner="web", description="what they look at", tags=("a",), every="1h"')],
         [('"data/orders.csv"', '"data/moved/*.csv"')],
+        [('sql="SELECT * FROM orders WHERE paid"', 'sql="""SELECT *  -- all\n    FROM orders\n    WHERE paid"""')],
+        [('where="amount > 0"', 'where="amount>0"')],
         [('schema={"at": "timestamp", "customer_id": "int64"', 'schema={"customer_id": "int64", "at": "timestamp"')],
     ],
     ids=lambda changes: changes[0][1],
@@ -55,6 +57,8 @@ def test_what_means_the_same_has_the_same_fingerprint(shop, changes: list[tuple[
     [
         ('over="30d"', 'over="60d"', "feature_view:spend"),
         ('where="amount > 0"', 'where="amount > 1"', "feature_view:spend"),
+        ('where="amount > 0"', "where=\"store_id = 'a  b'\"", "feature_view:spend"),
+        ("FROM orders WHERE paid", "FROM orders WHERE not paid", "transform:paid"),
         ('every="1d"', 'every="2d"', "feature_view:spend"),
         ('every="1d"', 'every="1d", timezone="Europe/Berlin"', "feature_view:spend"),
         ('ttl="365d"', 'ttl="366d"', "feature_view:spend"),

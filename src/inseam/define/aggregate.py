@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from inseam.define.declaration import DURATION
+from inseam.define.declaration import DURATION, SQL
 from inseam.define.expect import caller_place, expect_types
 from inseam.define.source import Rows
 from inseam.ir.aggregates import AggregateKind
@@ -21,7 +21,7 @@ class Aggregate:
     column: str | None = None
     rows: Rows | None = None
     over: str | None = field(default=None, metadata=DURATION)
-    where: str | None = None
+    where: str | None = field(default=None, metadata=SQL)
     ttl: str | None = field(default=None, metadata=DURATION)
     q: float | None = None
     place: Place | None = field(default=None, metadata=METADATA)

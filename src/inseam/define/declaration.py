@@ -35,9 +35,24 @@ def _instant_form(text: Any) -> Any:
         return text
 
 
-DURATION: Mapping[str, Any] = {"form": _duration_form}
+def _sql_form(text: Any) -> Any:
+    """Its tokens as they are written: without comments, a space between two."""
+    if not isinstance(text, str):
+        return text
+    from sqlglot import tokenize
+    from sqlglot.errors import SqlglotError
+
+    try:
+        return " ".join(text[token.start : token.end + 1] for token in tokenize(text, dialect="duckdb"))
+    except SqlglotError:
+        return text
+
+
+DURATION: Mapping[str, Any] = {"form": _duration_form, "is_typed": False}
 """``metadata`` of fields that hold a duration: 30d and 720h mean the same."""
-INSTANT: Mapping[str, Any] = {"form": _instant_form}
+SQL: Mapping[str, Any] = {"form": _sql_form}
+"""``metadata`` of fields that hold SQL: line breaks and comments mean nothing."""
+INSTANT: Mapping[str, Any] = {"form": _instant_form, "is_typed": False}
 """``metadata`` of fields that hold an instant: 2024-06-01 and 2024-06-01T00:00:00Z mean the same."""
 
 

@@ -57,7 +57,7 @@ def expect_types(record: Any, subject: str = "") -> None:
     Durations and instants are left to those who read them: they know what to say of a number without a unit.
     """
     subject = subject or f"{record.KIND}:{record.name!s}"
-    given = {f.name: getattr(record, f.name) for f in fields(record) if "form" not in f.metadata}
+    given = {f.name: getattr(record, f.name) for f in fields(record) if f.metadata.get("is_typed", True)}
     _refuse(subject, given, _hints_of(type(record)))
 
 

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any, ClassVar
 
 from inseam.define.check import checks_of
-from inseam.define.declaration import Declaration, frozen_mapping, tuple_of
+from inseam.define.declaration import SQL, Declaration, frozen_mapping, tuple_of
 from inseam.ir.checks import CheckSpec
 from inseam.ir.relation import SYSTEM_COLUMNS
 from inseam.kernel.errors import Problem
@@ -40,7 +40,7 @@ class Source(Declaration):
     timestamp: str = field(default="", kw_only=True)
     format: str | None = field(default=None, kw_only=True)
     database: str | None = field(default=None, kw_only=True, metadata=METADATA)
-    query: str | None = field(default=None, kw_only=True)
+    query: str | None = field(default=None, kw_only=True, metadata=SQL)
     schema: Mapping[str, str] | None = field(default=None, kw_only=True)
     rename: Mapping[str, str] = field(default_factory=dict, kw_only=True)
     timezone: str = field(default="UTC", kw_only=True)
@@ -162,7 +162,7 @@ class Transform(Declaration):
     KIND: ClassVar[str] = "transform"
     name: str
     source: Source
-    sql: str | None = field(default=None, kw_only=True)
+    sql: str | None = field(default=None, kw_only=True, metadata=SQL)
     function: Callable[..., Any] | None = field(default=None, kw_only=True)
     timestamp: str = field(default="", kw_only=True)
 

@@ -18,6 +18,7 @@ from online_world import (
     VIEWS,
     World,
     assert_online,
+    bits,
     orders,
     with_system,
 )
@@ -96,21 +97,43 @@ def test_a_newer_snapshot_replaces_the_rows_and_a_pinned_one_does_not(world: Wor
     assert_online(world, SPEND, second)
 
 
-def test_what_was_begun_goes_on_after_its_last_batch_on_its_own_snapshot(world: World):
+def stopped(world: World) -> MaterializationRecord:
+    """The record of a materialization that was stopped after 150 entities."""
     with pytest.raises(StopError):
         world.materialize(SPEND, AS_OF, batch_rows=50, progress=stop_at(150))
     assert (mark_of(world).rows, mark_of(world).status) == (150, BEGUN)
     (begun,) = records(world)
     assert begun.status == BEGUN
-    assert world.load(orders(500, customers=400, days=18, seed=2)) > begun.version
+    return begun
+
+
+def test_what_was_begun_goes_on_after_its_last_batch(world: World):
+    begun = stopped(world)
     seen = []
     record = world.materialize(SPEND, AS_OF, batch_rows=50, progress=lambda what, done, total=None: seen.append(done))
     assert seen[:2] == [150, 200]
     assert record.version == begun.version
     assert_online(world, SPEND, record)
-    newest = world.materialize(SPEND, AS_OF)
-    assert newest.version > record.version
-    assert_online(world, SPEND, newest)
+    assert records(world) == [record]
+
+
+def test_what_was_begun_is_left_for_newer_data(world: World):
+    begun = stopped(world)
+    assert world.load(orders(500, customers=400, days=18, seed=2)) > begun.version
+    seen = []
+    record = world.materialize(SPEND, AS_OF, batch_rows=50, progress=lambda what, done, total=None: seen.append(done))
+    assert seen[:2] == [0, 50]
+    assert record.version > begun.version
+    assert_online(world, SPEND, record)
+    assert records(world) == [record]
+
+
+def test_what_was_begun_goes_on_where_its_snapshot_is_named(world: World):
+    begun = stopped(world)
+    world.load(orders(500, customers=400, days=18, seed=2))
+    record = world.materialize(SPEND.at(begun.version), AS_OF, batch_rows=50)
+    assert record.version == begun.version
+    assert_online(world, SPEND, record)
 
 
 def test_what_was_begun_for_another_boundary_begins_anew(world: World):
@@ -195,16 +218,20 @@ def test_prune_drops_what_no_definition_needs(world: World):
 
 
 def assert_no_mixture(world: World) -> None:
-    """The rows that the mark counts, and only they, are there."""
-    text = world.store.mark(ONLINE)
-    if text is None:
+    """The rows that the mark counts are there, whole, and beside them only rows of an older snapshot, as whole."""
+    if world.store.mark(ONLINE) is None:
         return
     mark = mark_of(world)
-    assert world.store.count(ONLINE) == mark.rows
     entities = world.entities(SPEND.at(mark.version), mark.boundary)
     rows = world.reader(SPEND).read(entities, at=AS_OF)
-    assert int((~rows.is_missing["spend"]).sum()) == mark.rows
-    assert set(rows.versions["spend"].tolist()) <= {mark.version, -1}
+    versions = rows.versions["spend"]
+    assert np.count_nonzero(versions == mark.version) == mark.rows
+    assert versions.max() <= mark.version
+    for version in sorted(set(versions.tolist()) - {-1}):
+        places = np.flatnonzero(versions == version)[:200].tolist()
+        expected = world.expected(SPEND.at(version), [entities[place] for place in places], AS_OF)
+        for name, values in expected.items():
+            assert bits([rows.values[name][place] for place in places]) == bits(values)
 
 
 @pytest.mark.slow
@@ -231,14 +258,13 @@ def test_killed_at_random_instants_and_resumed_nothing_is_lost(tmp_path: Path):
         done = [int(line) for line in process.stdout.read().split("\n")[:-1]]
         process.wait()
         assert_no_mixture(world)
-        mark = world.store.mark(ONLINE)
-        now = 0 if mark is None else mark_of(world).rows
+        now = 0 if world.store.mark(ONLINE) is None else mark_of(world).rows
         assert now >= max(reached, *done, 0), "an acknowledged batch was lost"
         reached = now
         if kill == 5:
             world.load(orders(500, customers=400, days=10, seed=4))
+            reached = 0  # the next one begins with the newer snapshot
     assert mark_of(world).status == BEGUN, "the kills came too late to show anything"
     record = world.materialize(SPEND, AS_OF, batch_rows=5000)
-    assert record.version == 0
+    assert record.version == 1
     assert_online(world, SPEND, record)
-    assert_online(world, SPEND, world.materialize(SPEND, AS_OF))

@@ -90,9 +90,8 @@ class Environment:
         opened = self._open or self._reopen()
         if opened is None:
             return None
-        known = self._handles
         try:
-            handles = [known[table] for table in tables]
+            handles = list(map(self._handles.__getitem__, tables))
         except KeyError:
             handles = [self._find(opened, table) for table in tables]
         with opened.begin() as transaction:

@@ -2,103 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Mapping, Sequence
+from itertools import chain
 from typing import Any
 
-import numpy as np
-
-from inseam.ir.aggregates import ALGEBRA
+from inseam.ir.online_block import RowBlock
+from inseam.ir.online_entity import EntityCodec, UnknownLayoutError
 from inseam.ir.online_key import KeyCodec
-from inseam.ir.online_row import RowBlock, RowCodec
 from inseam.ir.windows import WindowedAggregate
 from inseam.kernel import clock
 from inseam.kernel.errors import DataError, DefinitionError
 from inseam.kernel.names import did_you_mean
 from inseam.kernel.types import Schema
 from inseam.ports.online import OnlineStore
-from inseam.stages.features.mark import Mark, online_table
+from inseam.stages.features.fetched import FeatureRow, FeatureRows
+from inseam.stages.features.online_view import OnlineView
 
 Entity = Mapping[str, Any] | Sequence[Any]
 """An entity's key fields by name, or their values in the order of the reader's ``keys``."""
-
-
-@dataclass(slots=True)
-class FeatureRow:
-    """One entity's online values. The other mappings are by view; a missing row has no boundary and no version."""
-
-    values: dict[str, Any]
-    """By feature: None for NULL, instants as UTC datetimes."""
-    boundaries: dict[str, int | None]
-    versions: dict[str, int | None]
-    is_stale: dict[str, bool]
-    is_missing: dict[str, bool]
-
-
-class FeatureRows:
-    """Online values of some entities, by feature; the rest by view, an array of one item an entity.
-
-    ``boundaries`` (int64 UTC microseconds) and ``versions`` (int64) hold `NO_BOUNDARY` and `NO_VERSION` where a row
-    ``is_missing``. A row ``is_stale`` when a newer boundary was due at the instant of the read.
-    """
-
-    def __init__(
-        self, at: int, count: int, views: Sequence[_View], blocks: Sequence[RowBlock], missing: Sequence[np.ndarray]
-    ) -> None:
-        self.at = at
-        self._count = count
-        self._views = views
-        self._blocks = blocks
-        self.is_missing = {view.name: absent for view, absent in zip(views, missing, strict=True)}
-        self.boundaries = {view.name: block.boundaries for view, block in zip(views, blocks, strict=True)}
-        self.versions = {view.name: block.versions for view, block in zip(views, blocks, strict=True)}
-
-    @cached_property
-    def is_stale(self) -> dict[str, np.ndarray]:
-        return {
-            view.name: (self.boundaries[view.name] < view.due(self.at)) & ~self.is_missing[view.name]
-            for view in self._views
-        }
-
-    @cached_property
-    def columns(self) -> dict[str, np.ndarray]:
-        """Each feature in the form of `encoding.to_numpy`, straight from the rows' bytes: what a model asks."""
-        return self._by_name(RowBlock.arrays)
-
-    @cached_property
-    def values(self) -> dict[str, list[Any]]:
-        """Each feature's Python values: None for NULL, instants as UTC datetimes."""
-        return self._by_name(RowBlock.values)
-
-    def as_dicts(self) -> list[dict[str, Any]]:
-        """Each entity's ``features`` by name, and its ``views`` by name with what is known of their rows, to be shown.
-
-        Boundaries are ISO 8601 texts; a missing row's is None.
-        """
-        rows = []
-        for place in range(len(self)):
-            views = {}
-            for view in self._views:
-                name, is_missing = view.name, bool(self.is_missing[view.name][place])
-                views[name] = {
-                    "boundary": None if is_missing else clock.format_instant(int(self.boundaries[name][place])),
-                    "version": None if is_missing else int(self.versions[name][place]),
-                    "is_stale": bool(self.is_stale[name][place]),
-                    "is_missing": is_missing,
-                }
-            features = {name: column[place] for name, column in self.values.items()}
-            rows.append({"features": features, "views": views})
-        return rows
-
-    def __len__(self) -> int:
-        return self._count
-
-    def _by_name(self, decode: Callable[[RowBlock], Sequence[Any]]) -> dict[str, Any]:
-        found: dict[str, Any] = {}
-        for block in self._blocks:
-            found.update(zip(block.names, decode(block), strict=True))
-        return found
 
 
 class FeatureReader:
@@ -112,9 +33,9 @@ class FeatureReader:
     def __init__(self, store: OnlineStore, views: Sequence[tuple[WindowedAggregate, str]], keys: Schema) -> None:
         _check(views, keys)
         self._store = store
-        self._keys = keys
-        self._views = [_View(view, fingerprint, store) for view, fingerprint in views]
+        self._views = [OnlineView(view, fingerprint, store) for view, fingerprint in views]
         self._tables = [view.table for view in self._views]
+        self._codec = EntityCodec([view.codec for view in self._views])
         combinations = list(dict.fromkeys(view.keys for view, _ in views))
         self._pickers = [_Picker(names, keys) for names in combinations]
         self._picker_of = [combinations.index(view.keys) for view, _ in views]
@@ -123,79 +44,25 @@ class FeatureReader:
         """Rows of many entities, in their order, from one consistent state; ``at`` (default now) judges staleness."""
         keys = [picker.many(entities) for picker in self._pickers]
         found = self._store.read(self._tables, [keys[i] for i in self._picker_of])
-        blocks = [view.codec_for(rows).block(rows) for view, rows in zip(self._views, found, strict=True)]
-        present = np.zeros(len(entities), np.bool_)
-        missing = [np.array([row is None for row in rows], np.bool_) if None in rows else present for rows in found]
-        return FeatureRows(clock.now() if at is None else at, len(entities), self._views, blocks, missing)
+        blocks = [RowBlock(view.codec_for(rows), rows) for view, rows in zip(self._views, found, strict=True)]
+        return FeatureRows(clock.now() if at is None else at, len(entities), self._views, blocks)
 
     def one(self, entity: Entity, *, at: int | None = None) -> FeatureRow:
         """`read` of one entity, in the fewest microseconds."""
-        instant = clock.now() if at is None else at
         keys = [(picker.one(entity),) for picker in self._pickers]
-        found = self._store.read(self._tables, [keys[i] for i in self._picker_of])
-        values: dict[str, Any] = {}
-        boundaries: dict[str, int | None] = {}
-        versions: dict[str, int | None] = {}
-        stale: dict[str, bool] = {}
-        missing: dict[str, bool] = {}
-        for view, rows in zip(self._views, found, strict=True):
-            text = rows[0]
-            name = view.name
-            if text is None:
-                values.update(zip(view.codec.names, view.codec.decode(view.codec.nothing)[2], strict=True))
-                boundaries[name] = versions[name] = None
-                stale[name], missing[name] = False, True
-            else:
-                codec = view.codec if view.is_sure else view.codec_for(rows)
-                boundary, versions[name], decoded = codec.decode(text)
-                values.update(zip(codec.names, decoded, strict=True))
-                boundaries[name] = boundary
-                stale[name], missing[name] = boundary < view.due(instant), False
-        return FeatureRow(values, boundaries, versions, stale, missing)
+        found = list(chain(*self._store.read(self._tables, [keys[i] for i in self._picker_of])))
+        try:
+            heads, values = self._codec.decode(found)
+        except UnknownLayoutError:
+            heads, values = self._learn(found).decode(found)
+        return FeatureRow(clock.now() if at is None else at, self._views, heads, values)
 
-
-class _View:
-    """One view as it is read: its codec, and the boundary that is due."""
-
-    def __init__(self, view: WindowedAggregate, fingerprint: str, store: OnlineStore) -> None:
-        self.name = view.name
-        self.table = online_table(view.name, fingerprint)
-        self.is_sure = False
-        self.codec = self._codec(view.schema, view)
-        self._view = view
-        self._store = store
-        self._due = (0, 0, 0)
-
-    def codec_for(self, rows: Sequence[bytes | None]) -> RowCodec:
-        """The codec by which these rows were written: the table's mark tells, once there is a row."""
-        if not self.is_sure and any(row is not None for row in rows):
-            mark = Mark.decode(self._store.mark(self.table))
-            if mark is not None:
-                self.codec = self._codec(mark.schema, self._view)
-                self.is_sure = True
-        return self.codec
-
-    def due(self, instant: int) -> int:
-        """``view.boundary(instant)``, remembered from one read to the next: it moves once a step."""
-        start, end, boundary = self._due
-        if not start <= instant < end:
-            view = self._view
-            boundary = view.boundary(instant)
-            self._due = (boundary + view.lag, view.step.next_after(boundary) + view.lag, boundary)
-        return boundary
-
-    @staticmethod
-    def _codec(schema: Schema, view: WindowedAggregate) -> RowCodec:
-        zeros = frozenset(aggregate.name for aggregate in view.aggregates if ALGEBRA[aggregate.kind].empty == 0)
-        written = {field.name: field.type for field in schema}
-        for field in view.schema:
-            if written.get(field.name) is not field.type:
-                raise DefinitionError(
-                    f"view {view.name!r}",
-                    f"feature {field.name!r} is read as {field.type} and was written as {written.get(field.name)}",
-                    mend=f"inseam materialize {view.name}",
-                )
-        return RowCodec(schema, wanted=view.schema.names, zeros=zeros)
+    def _learn(self, found: Sequence[bytes | None]) -> EntityCodec:
+        """The codec of rows that the present one does not know."""
+        self._codec = codec = EntityCodec(
+            [view.codec_for((row,)) for view, row in zip(self._views, found, strict=True)]
+        )
+        return codec
 
 
 _PLAIN = frozenset((tuple, list))

@@ -14,7 +14,7 @@ from inseam.ir.spine import SnapshotsSpine
 from inseam.ir.windows import EVENT_TIME, WindowedAggregate
 from inseam.kernel import clock
 from inseam.kernel.clock import Step
-from inseam.kernel.errors import DefinitionError, NotFoundError
+from inseam.kernel.errors import DefinitionError
 from inseam.kernel.types import DataType, Field, Schema, arrow_type
 from inseam.ports.engine import Engine
 from inseam.ports.ledger import Ledger
@@ -38,17 +38,19 @@ def materialize(
 ) -> MaterializationRecord:
     """Write a row for every entity seen before the boundary that is readable at ``as_of`` (UTC microseconds).
 
-    The values are from the newest snapshot, or the one that the view names. A materialization that was killed goes on
-    after its last durable batch, on its own snapshot; one for another boundary begins anew. When that boundary and
-    snapshot are already online nothing is done. While this runs, readers get for each entity the old row or the new,
-    each under its own boundary. `ConflictError` while another process materializes this view.
+    The values are from the newest snapshot, or the one that the view names: when this returns, they are online. A
+    materialization that was killed goes on after its last durable batch when boundary and snapshot are still those of
+    now; where newer data has come meanwhile it begins anew, for finishing the older rows first would only put the newer
+    ones off. What is online already is not written again. While this runs, readers get for each entity the old row or
+    the new, whole and under its own boundary and version. `ConflictError` while another process materializes this view.
     """
     if view.forward is not None:
         raise DefinitionError(f"view {view.name!r}", "it looks forward: its values are not known when they are served")
     table = online_table(view.name, fingerprint)
     with ledger.lease(f"materialize:{view.name}"):
         mark = Mark.decode(store.mark(table))
-        goal = _goal(view, view.boundary(as_of), mark, tables)
+        snapshot = tables.snapshot(view.relation.table, view.relation.version)
+        goal = Mark.start(view, view.boundary(as_of), snapshot.version)
         record = _begin(view.name, fingerprint, goal, ledger)
         if mark is None or not mark.is_same_work(goal):
             if mark is not None and mark.fields != goal.fields:
@@ -79,19 +81,6 @@ def prune(store: OnlineStore, ledger: Ledger, keep: Collection[tuple[str, str]])
             store.drop(table)
             ledger.delete(*ledger.select(MaterializationRecord, view=view, fingerprint=fingerprint))
     return dropped
-
-
-def _goal(view: WindowedAggregate, boundary: int, mark: Mark | None, tables: Tables) -> Mark:
-    """What is to be online: the rest of what was begun for this boundary, else the newest snapshot's values."""
-    table, version = view.relation.table, view.relation.version
-    if version is None and mark is not None and mark.boundary == boundary and mark.status == BEGUN:
-        try:
-            version = tables.snapshot(table, mark.version).version
-        except NotFoundError:  # cleaned up meanwhile
-            version = None
-    if version is None:
-        version = tables.snapshot(table).version
-    return Mark.start(view, boundary, version)
 
 
 def _begin(view: str, fingerprint: str, goal: Mark, ledger: Ledger) -> MaterializationRecord:

@@ -65,6 +65,19 @@ def test_what_is_answered_is_documented(serve, told, sent, status):
     assert {"408", "500"} <= set(documented)
 
 
+def test_an_id_is_documented_as_what_is_taken_for_one(serve):
+    with serve(endpoint()) as client:
+        document = client.get("/openapi.json").json()
+        made = client.post(PREDICT, json=ROW).json()["predictions"][0]["id"]
+    shapes = [
+        document["paths"]["/predictions/{id}/outcome"]["post"]["parameters"][0]["schema"],
+        document["components"]["schemas"]["NamedOutcome"]["properties"]["prediction"],
+    ]
+    for shape in shapes:
+        assert shape["type"] == "string" and re.match(shape["pattern"], made)
+        assert not re.match(shape["pattern"], "e3e70682-c209-1cac-a29f-6fbed82c07cd")
+
+
 def test_every_route_documents_all_that_it_returns(serve):
     empty = ServedEndpoint(spec(), Held(None, "nothing is promoted"), None)
     with serve(empty) as client:

@@ -34,6 +34,10 @@ ROW_INDEPENDENT: frozenset[str] = frozenset(
     {
         "HistGradientBoostingClassifier",
         "HistGradientBoostingRegressor",
+        "GradientBoostingClassifier",
+        "GradientBoostingRegressor",
+        "DummyClassifier",
+        "DummyRegressor",
         "DecisionTreeClassifier",
         "DecisionTreeRegressor",
         "ExtraTreeClassifier",
@@ -52,6 +56,7 @@ ROW_INDEPENDENT: frozenset[str] = frozenset(
         "OneHotEncoder",
         "ColumnTransformer",
         "FunctionTransformer",
+        "LabelEncoder",
         "_BinMapper",
     }
 )

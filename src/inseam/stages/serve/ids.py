@@ -10,6 +10,12 @@ import hashlib
 import os
 import uuid
 
+ID_SCHEMA = {
+    "type": "string",
+    "format": "uuid",
+    "pattern": "^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$",
+}
+"""An id in OpenAPI."""
 _VERSION = 7 << 76
 _VARIANT = 2 << 62
 _RANDOM_BYTES = 6

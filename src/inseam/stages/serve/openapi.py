@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from inseam.stages.serve.http import OPEN_PATHS
+from inseam.stages.serve.ids import ID_SCHEMA
 from inseam.stages.serve.outcomes import OutcomeRequest, OutcomesRequest
 from inseam.stages.serve.reply import Reply
 from inseam.stages.serve.request import FEATURES, ROWS, RequestSchema
@@ -57,7 +58,7 @@ def document(plain: dict[str, Any], schemas: Sequence[RequestSchema], *, is_guar
     paths: dict[str, Any] = {f"/endpoints/{schema.endpoint}/predict": {"post": _predict(schema)} for schema in schemas}
     paths["/predictions/{id}/outcome"] = {"post": _outcome("Tell what became true of one prediction", "OutcomeRequest")}
     paths["/predictions/{id}/outcome"]["post"]["parameters"] = [
-        {"name": "id", "in": "path", "required": True, "schema": {"type": "string", "format": "uuid"}}
+        {"name": "id", "in": "path", "required": True, "schema": ID_SCHEMA}
     ]
     paths["/outcomes"] = {"post": _outcome("Tell what became true of many predictions", "OutcomesRequest")}
     plain["paths"] = paths | plain.get("paths", {})

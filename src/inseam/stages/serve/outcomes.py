@@ -10,7 +10,7 @@ import msgspec
 
 from inseam.kernel.clock import from_datetime, now
 from inseam.kernel.errors import Problem
-from inseam.stages.serve.ids import endpoint_tag, id_instant, id_tag, parse_id
+from inseam.stages.serve.ids import ID_SCHEMA, endpoint_tag, id_instant, id_tag, parse_id
 from inseam.stages.serve.record import Outcome
 from inseam.stages.serve.request import INT64, RequestRefusedError, field_problem
 
@@ -29,7 +29,7 @@ class OutcomeRequest(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class NamedOutcome(OutcomeRequest, kw_only=True):
-    prediction: str
+    prediction: Annotated[str, msgspec.Meta(extra_json_schema=ID_SCHEMA)]
 
 
 class OutcomesRequest(msgspec.Struct, forbid_unknown_fields=True):

@@ -104,7 +104,7 @@ def _typed(settings: ServeSettings, name: str, value: Any, where: str) -> Any:
         raise SettingError(where, f"there is no setting {name!r}", mend=did_you_mean(name, CHOICES))
     default = getattr(settings, name)
     if isinstance(default, Durability):
-        return _one_of(Durability, name, value, where)
+        return _one_of(tuple(Durability), name, value, where)
     if isinstance(default, bool):
         return _one_of((False, True), name, {"true": True, "false": False}.get(str(value).lower(), value), where)
     if isinstance(default, str):

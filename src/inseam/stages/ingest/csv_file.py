@@ -18,7 +18,7 @@ from inseam.ir.checks import SourceSpec
 from inseam.kernel.errors import DataError
 from inseam.stages.ingest.cells import Cells, Reject
 from inseam.stages.ingest.csv_layout import Layout, layout
-from inseam.stages.ingest.location import InputFile, physical_lines
+from inseam.stages.ingest.location import UNREADABLE, InputFile, physical_lines, undecodable
 from inseam.stages.ingest.values import as_json
 
 BLOCK_BYTES = 1 << 20
@@ -208,11 +208,10 @@ def _undecodable(columns: dict[str, pa.Array], lines: np.ndarray, keep: np.ndarr
     """Take out the records in which a cell has bytes that the encoding cannot read."""
     bad = np.zeros(len(lines), bool)
     for column in columns.values():
-        bad |= pc.fill_null(pc.match_substring(column, "\ufffd"), False).to_numpy(zero_copy_only=False)
+        bad |= pc.fill_null(pc.match_substring(column, UNREADABLE), False).to_numpy(zero_copy_only=False)
     bad &= keep
     keep &= ~bad
-    name = file.encoding.removesuffix("-sig")
-    reason = f"a cell has bytes that are not {name}; declare the source's encoding, e.g. encoding='cp1252'"
+    reason = f"a cell has {undecodable(file)}"
     rows = np.flatnonzero(bad).tolist()
     return [
         Reject(int(lines[row]), reason, as_json({key: column[row].as_py() for key, column in columns.items()}))

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import islice
 
 from inseam.ir.checks import SourceSpec
 from inseam.kernel.errors import DataError
-from inseam.stages.ingest.location import InputFile
+from inseam.stages.ingest.location import UNREADABLE, InputFile
 
 DELIMITERS = (",", ";", "\t", "|")
 _HEAD = 1 << 16
@@ -33,14 +34,15 @@ def layout(file: InputFile, spec: SourceSpec) -> Layout | None:
         return None
     blank = len(head[: len(head) - len(stripped)].replace("\r\n", "\n"))
     delimiter = spec.delimiter or _sniff(stripped)
-    if "\ufffd" in stripped.partition("\n")[0]:
+    header = stripped.partition("\n")[0]
+    if UNREADABLE in header or "\0" in header:
         raise DataError(
             f"source:{spec.name}",
             f"the header of {file.path.name} is not {spec.encoding or 'utf-8'}",
-            mend="declare the source's encoding, e.g. encoding='cp1252'",
+            mend=f"declare the source's encoding, e.g. encoding={'utf-16-le' if chr(0) in header else 'cp1252'!r}",
         )
     names = next(csv.reader(io.StringIO(stripped, newline=""), delimiter=delimiter))
-    return Layout(_unique(names), delimiter, blank)
+    return Layout(unique_names(names), delimiter, blank)
 
 
 def _sniff(text: str) -> str:
@@ -56,8 +58,8 @@ def _sniff(text: str) -> str:
     return max(DELIMITERS, key=score)
 
 
-def _unique(names: list[str]) -> tuple[str, ...]:
-    """Header cells as column names: one without a name is ``column_N``, one that repeats gets a number."""
+def unique_names(names: Iterable[str]) -> tuple[str, ...]:
+    """Names as they stand as column names: one without a name is ``column_N``, one that repeats gets a number."""
     found: list[str] = []
     for place, name in enumerate(names, start=1):
         plain = name.strip() or f"column_{place}"

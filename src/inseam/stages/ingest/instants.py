@@ -20,6 +20,8 @@ _ISO_DATE = r"[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|1[0-9]|2[0-8])"
 _ISO_TIME = r"([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9](\.[0-9]{1,6})?)?"
 _ISO = rf"^{_ISO_DATE}([ T]{_ISO_TIME})?$"
 _ISO_ZONED = rf"^{_ISO_DATE}[ T]{_ISO_TIME}(Z|[+-][0-9]{{2}}:?[0-9]{{2}})$"
+_NO_DAY_AFTER = date(9999, 12, 30)
+"""A day early: in some zone it is the year 10000 by then."""
 _SLASHED = re.compile(r"\s*\d{1,2}[/.\-]\d{1,2}[/.\-]\d{2,4}\b")
 _SIMPLE = re.compile(r"(?:[^%]|%[YmdHMS])+\Z")
 """Formats that Arrow's own parser reads as Python's does, but for days past a month's end."""
@@ -61,6 +63,17 @@ def dates(column: pa.Array, rule: InstantRule) -> tuple[pa.Array, Faults]:
             pass
     values = pa.nulls(len(texts), pa.date32())
     return scatter(texts, pc.is_valid(texts), values, lambda text: _date(text, rule))
+
+
+def within_years(values: pa.Array, faults: Faults) -> tuple[pa.Array, Faults]:
+    """Instants or dates without those outside of the years 1 to 9999, which few programs can show."""
+    earliest, latest = (pa.scalar(day, pa.date32()).cast(values.type) for day in (date(1, 1, 1), _NO_DAY_AFTER))
+    outside = pc.or_(pc.less(values, earliest), pc.greater(values, latest))
+    if not pc.any(outside).as_py():
+        return values, faults
+    rows = np.flatnonzero(pc.fill_null(outside, False).to_numpy(zero_copy_only=False))
+    inside = pc.if_else(outside, pa.scalar(None, values.type), values)
+    return inside, faults | {int(row): "is not in the years 1 to 9999" for row in rows}
 
 
 def _mixed(texts: pa.Array, rule: InstantRule) -> tuple[pa.Array, Faults]:

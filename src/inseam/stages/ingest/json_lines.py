@@ -11,7 +11,7 @@ import pyarrow as pa
 from inseam.ir.checks import SourceSpec
 from inseam.kernel.errors import DataError
 from inseam.stages.ingest.cells import BLOCK_ROWS, Cells, Reject
-from inseam.stages.ingest.location import InputFile
+from inseam.stages.ingest.location import UNREADABLE, InputFile, undecodable
 from inseam.stages.ingest.values import column_of
 
 
@@ -28,9 +28,9 @@ def read_json_lines(file: InputFile, spec: SourceSpec, advance: Callable[[int], 
             if not line.strip(b" \t\r\n\xef\xbb\xbf"):
                 continue
             try:
-                objects.append(_object(decode(line.lstrip(b"\xef\xbb\xbf"))))
+                objects.append(_object(decode(_checked(line, file).lstrip(b"\xef\xbb\xbf"))))
                 lines.append(number)
-            except (msgspec.DecodeError, UnicodeDecodeError, ValueError) as error:
+            except (msgspec.DecodeError, RecursionError, ValueError) as error:
                 _check_lines(line, number, file, spec)
                 rejects.append(
                     Reject(number, f"not a JSON object: {error}", line.decode(errors="replace").rstrip("\r\n"))
@@ -41,6 +41,13 @@ def read_json_lines(file: InputFile, spec: SourceSpec, advance: Callable[[int], 
                 objects, lines, rejects = [], [], []
         yield _block(objects, lines, rejects)
         advance(position)
+
+
+def _checked(line: bytes, file: InputFile) -> bytes:
+    """The line, in which every byte was one of the file's encoding."""
+    if file.encoding != "utf-8" and UNREADABLE.encode() in line:
+        raise ValueError(undecodable(file))
+    return line
 
 
 def _check_lines(line: bytes, number: int, file: InputFile, spec: SourceSpec) -> None:

@@ -28,7 +28,17 @@ FORMATS = {
     ".json": "jsonl",
 }
 CHUNK = 4 << 20
-_BOMS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
+UNREADABLE = "\ufffd"
+"""Stands in recoded text for bytes that the encoding cannot read."""
+_BINARY = {b"\x1f\x8b": "gzip", b"PAR1": "Parquet", b"PK\x03\x04": "a ZIP archive or an Excel workbook"}
+_BOMS = (
+    # UTF-32's first: it begins as UTF-16's does.
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +142,12 @@ def physical_lines(file: InputFile) -> Iterator[str]:
         yield from text
 
 
+def undecodable(file: InputFile) -> str:
+    """Why text of the file cannot be read."""
+    name = file.encoding.removesuffix("-sig")
+    return f"bytes that are not {name}; declare the source's encoding, e.g. encoding='cp1252'"
+
+
 def _encoding(path: Path, spec: SourceSpec) -> str:
     if spec.encoding is not None:
         try:
@@ -142,6 +158,10 @@ def _encoding(path: Path, spec: SourceSpec) -> str:
         return "utf-8-sig" if name == "utf-8" else name
     with _open(path) as file:
         head = file.read(4)
+        for magic, what in _BINARY.items():
+            if head.startswith(magic):
+                mend = "give the file the ending of what it is, or the source its format"
+                raise DataError(f"source:{spec.name}", f"{path.name} is not text but {what}", mend=mend)
         for mark, encoding in _BOMS:
             if head.startswith(mark):
                 return encoding

@@ -12,6 +12,7 @@ from inseam.ir.checks import SourceSpec
 from inseam.kernel.errors import DataError
 from inseam.kernel.types import data_type
 from inseam.stages.ingest.cells import BLOCK_ROWS, Cells
+from inseam.stages.ingest.csv_layout import unique_names
 from inseam.stages.ingest.location import InputFile
 
 
@@ -20,11 +21,12 @@ def read_parquet(file: InputFile, spec: SourceSpec, advance: Callable[[int], Non
     try:
         with pq.ParquetFile(file.path) as parquet:
             _check_types(parquet.schema_arrow, file, spec)
+            names = unique_names(parquet.schema_arrow.names)
             first = 1
             total = max(parquet.metadata.num_rows, 1)
             for batch in parquet.iter_batches(BLOCK_ROWS):
                 lines = pa.array(np.arange(first, first + batch.num_rows))
-                yield Cells(dict(zip(batch.schema.names, batch.columns, strict=True)), lines, is_text=False)
+                yield Cells(dict(zip(names, batch.columns, strict=True)), lines, is_text=False)
                 first += batch.num_rows
                 advance(file.size * (first - 1) // total)
     except (pa.ArrowInvalid, OSError) as error:
@@ -39,5 +41,5 @@ def _check_types(schema: pa.Schema, file: InputFile, spec: SourceSpec) -> None:
             raise DataError(
                 f"source:{spec.name}",
                 f"{file.path.name}: column {column.name!r}: {error}",
-                mend="flatten the column before it is ingested",
+                mend="flatten or convert the column, or leave it out, before it is ingested",
             ) from error

@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from inseam.ir.checks import SourceSpec
 from inseam.kernel.errors import DataError, ExtraMissingError, NotFoundError, SettingError
+from inseam.stages.ingest.csv_layout import unique_names
 from inseam.stages.ingest.values import column_of
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ def read_query(spec: SourceSpec) -> Iterator[pa.RecordBatch]:
             streaming = connection.execution_options(stream_results=True, max_row_buffer=FETCH_ROWS)
             # Escaped, so that a colon in the query is a colon; % is escaped by SQLAlchemy itself.
             result = streaming.execute(sa.text((spec.query or "").replace(":", "\\:")))
-            names = list(result.keys())
+            names = unique_names(result.keys())
             for rows in result.yield_per(FETCH_ROWS).partitions():
                 columns = [column_of(values) for values in zip(*rows, strict=True)]
                 yield pa.record_batch(columns, names=names)

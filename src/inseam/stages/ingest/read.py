@@ -20,7 +20,7 @@ from inseam.stages.ingest.inputs import Input
 from inseam.stages.ingest.instants import InstantRule
 from inseam.stages.ingest.staging import Staging
 from inseam.stages.ingest.types import read_as
-from inseam.stages.ingest.values import as_json
+from inseam.stages.ingest.values import as_json, as_values
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +104,7 @@ class _Reader:
                 cell = pa.nulls(cells.rows, pa.string())
             values, found = read_as(cell, field.type, self._rule)
             for row, why in found.items():
-                faults.setdefault(row, f"{field.name}: {cell[row].as_py()!r} {why}")
+                faults.setdefault(row, f"{field.name}: {as_values(cell.slice(row, 1))[0]!r} {why}")
             columns.append(values)
         self._need(schema, columns, faults)
         self._write(cells, columns, faults)
@@ -186,7 +186,7 @@ def _needed(spec: SourceSpec) -> dict[str, str]:
 
 def _rejects(cells: Cells, faults: Mapping[int, str]) -> list[Reject]:
     rows = sorted(faults)
-    whole = pa.record_batch(list(cells.columns.values()), names=list(cells.columns))
-    raws = map(as_json, whole.take(pa.array(rows)).to_pylist())
+    columns = [as_values(column.take(pa.array(rows))) for column in cells.columns.values()]
+    raws = [as_json(dict(zip(cells.columns, row, strict=True))) for row in zip(*columns, strict=True)]
     lines = cells.lines.take(pa.array(rows)).to_pylist()
     return [Reject(line, faults[row], raw) for row, line, raw in zip(rows, lines, raws, strict=True)]

@@ -12,7 +12,7 @@ from inseam.kernel.types import DataType, Schema, data_type
 from inseam.stages.ingest.cast import Faults, numbers, plain
 from inseam.stages.ingest.cells import Cells
 from inseam.stages.ingest.finding import Findings
-from inseam.stages.ingest.instants import InstantRule, dates, timestamps
+from inseam.stages.ingest.instants import InstantRule, dates, timestamps, within_years
 
 _LEADING_ZERO = r"^[+-]?0[0-9]"
 _BOOL = r"(?i)^(true|false)$"
@@ -32,9 +32,9 @@ def read_as(column: pa.Array, type_: DataType, rule: InstantRule) -> tuple[pa.Ar
     if type_ is DataType.STRING:
         return (column if at.is_string(column.type) else column.cast(pa.string())), {}
     if type_ is DataType.TIMESTAMP:
-        return timestamps(column, rule)
+        return within_years(*timestamps(column, rule))
     if type_ is DataType.DATE:
-        return dates(column, rule)
+        return within_years(*dates(column, rule))
     return numbers(column, type_)
 
 

@@ -64,6 +64,14 @@ def as_text(value: Any) -> str | None:
     return str(value)
 
 
+def as_values(column: pa.Array) -> list[Any]:
+    """A few cells as Python values; instants that Python has none for (nanoseconds, far years) as texts."""
+    try:
+        return list(column.to_pylist())
+    except (OverflowError, ValueError):
+        return list(column.cast(pa.string()).to_pylist())
+
+
 def as_json(row: dict[str, Any]) -> str:
     """A row as a JSON object, for quarantine. What JSON has no number for is written as a text."""
     for name, value in row.items():

@@ -1,6 +1,7 @@
 """What the rooms of learning share: a ledger, a tracker, and a training that ends in a version."""
 
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
@@ -28,7 +29,7 @@ def trained(tmp_path, ledger, tracker):
     def run(spec, record=None, **more):
         record = record or write_training_set(tmp_path / "sets", spec.task, rows=800)
         ledger.put(record)
-        places = {"ledger": ledger, "models": tmp_path / "models", "repository": Path.cwd()}
+        places = {"ledger": ledger, "models": tmp_path / "models", "repository": Path.cwd(), "run": uuid4().hex}
         version = train(spec, record, keys=KEYS, views=VIEWS, inputs=(), **places | more)
         track(models=tmp_path / "models", ledger=ledger, tracker=tracker)
         return version

@@ -80,8 +80,18 @@ class Bundle:
 
 
 def digest(directory: Path) -> str:
-    """SHA-256 over the names and contents of all files of a bundle, in name order."""
+    """SHA-256 over the names and contents of all files of a bundle, in name order.
+
+    `UnsafeArtifactError` when there is a link: what it leads to may change after it was looked at.
+    """
     whole = hashlib.sha256()
+    if links := sorted(path.name for path in directory.rglob("*") if path.is_symlink()):
+        raise UnsafeArtifactError(
+            f"bundle {directory.name}",
+            f"it holds links: {', '.join(links)}",
+            expected="plain files only",
+            mend="restore the files or train the model again",
+        )
     for path in sorted(p for p in directory.rglob("*") if p.is_file()):
         name = path.relative_to(directory).as_posix().encode()
         content = path.read_bytes()

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from inseam.define.model import Model
-from inseam.ir.records import AliasRecord, ModelVersionRecord, TrainingSetRecord, VerdictRecord
+from inseam.ir.records import AliasRecord, ModelVersionRecord, RunRecord, TrainingSetRecord, VerdictRecord
 from inseam.ir.training import ModelSpec
+from inseam.kernel import clock
 from inseam.kernel.errors import ConflictError, NotFoundError, RefusedError
-from inseam.kernel.frozen import canonical
 from inseam.plan.schemas import Schemas
 from inseam.ports.bundle import digest
 from inseam.ports.progress import Progress, silent
@@ -63,14 +63,20 @@ def train(
 ) -> Trained:
     """Build, fit, evaluate, register and judge one model; promote it when its gates let it pass.
 
-    A training that was killed after it registered its version is taken up where it was, and makes no second one.
+    One that was killed, or failed, after it had registered its version is taken up where it was, and makes no second.
     """
     schemas = context.checked()
     spec = context.model(name, schemas)
     record = build_training_set(context, context.project.get(Model, name).training_set.name, progress=progress)
-    version = _left_unjudged(context, spec, record, params) or _fit(context, spec, record, schemas, params, progress)
-    verdict, champion = _settle(context, spec, version, record, can_promote=can_promote)
-    return Trained(record, version, verdict, champion, _track(context, name))
+    with run(context.ledger, "train", name, spec.fingerprint, {"training_set": record.fingerprint}) as opened:
+        version = _left_unfinished(context, spec, record, params)
+        if version is None:
+            version = _fit(context, spec, record, schemas, opened.id, params, progress)
+        verdict, champion = _settle(context, spec, version, record, can_promote=can_promote)
+        untracked = _track(context, name)
+        opened.outputs = {"version": version.version, "digest": version.digest, "metrics": version.metrics}
+    _finish(context, version)
+    return Trained(record, version, verdict, champion, untracked)
 
 
 def _fit(
@@ -78,46 +84,61 @@ def _fit(
     spec: ModelSpec,
     record: TrainingSetRecord,
     schemas: Schemas,
+    run_id: str,
     params: Mapping[str, Any] | None,
     progress: Progress,
 ) -> ModelVersionRecord:
     from inseam.stages.train.training import train as fit
 
     keys, views, inputs = context.model_inputs(spec.name, schemas)
-    with run(context.ledger, "train", spec.name, spec.fingerprint, {"training_set": record.fingerprint}) as opened:
-        version = fit(
-            spec,
-            record,
-            keys=keys,
-            views=views,
-            inputs=inputs,
-            ledger=context.ledger,
-            models=context.path("models"),
-            repository=context.settings.root,
-            progress=progress,
-            params=params,
-        )
-        opened.outputs = {"version": version.version, "digest": version.digest, "metrics": version.metrics}
-    return version
+    return fit(
+        spec,
+        record,
+        keys=keys,
+        views=views,
+        inputs=inputs,
+        ledger=context.ledger,
+        models=context.path("models"),
+        repository=context.settings.root,
+        run=run_id,
+        progress=progress,
+        params=params,
+    )
 
 
-def _left_unjudged(
+def _left_unfinished(
     context: Context, spec: ModelSpec, record: TrainingSetRecord, params: Mapping[str, Any] | None
 ) -> ModelVersionRecord | None:
-    """The whole version of a training of just this, which was killed between registering and judging it."""
+    """The whole version of a run that trained just this and never came to its end."""
+    from inseam.stages.train.provenance import as_data
+
+    given = None if params is None else as_data(params)
     versions = context.ledger.select(
         ModelVersionRecord, model=spec.name, fingerprint=spec.fingerprint, training_set=record.fingerprint
     )
     for version in reversed(versions):
         directory = context.path("models") / version.path
         if (
-            canonical(version.provenance.get("given_params")) == canonical(params)
-            and not context.ledger.select(VerdictRecord, model=spec.name, version=version.version)
+            version.provenance.get("given_params") == given
+            and _unfinished_run(context, version) is not None
             and directory.is_dir()
             and digest(directory) == version.digest
         ):
             return version
     return None
+
+
+def _unfinished_run(context: Context, version: ModelVersionRecord) -> RunRecord | None:
+    made_by = context.ledger.get(RunRecord, version.provenance["run"])
+    return None if made_by is None or made_by.status == "succeeded" else made_by
+
+
+def _finish(context: Context, version: ModelVersionRecord) -> None:
+    """Close the run that made a version which another run has brought to its end."""
+    made_by = _unfinished_run(context, version)
+    if made_by is not None:
+        outputs = {"version": version.version, "digest": version.digest, "metrics": version.metrics}
+        context.ledger.put(replace(made_by, status="succeeded", finished_at=clock.now(), outputs=outputs, error=None))
 
 
 def _settle(

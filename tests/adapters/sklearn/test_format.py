@@ -19,9 +19,9 @@ from sklearn.svm import LinearSVC
 from xgboost import XGBClassifier
 
 from inseam.adapters.sklearn.archive import canonical_archive
-from inseam.adapters.sklearn.format import SklearnFormat
+from inseam.adapters.sklearn.format import SklearnFormat, _release
 from inseam.ir.training import Task
-from inseam.kernel.errors import DefinitionError, UnsafeArtifactError
+from inseam.kernel.errors import DefinitionError, SettingError, UnsafeArtifactError
 
 COLUMNS = ["a", "b", "c"]
 
@@ -113,7 +113,7 @@ def test_an_archive_with_a_type_off_the_list_is_not_opened(tmp_path):
     frame, y = _data()
     model = make_pipeline(Doubler(), LogisticRegression()).fit(frame, y)
     (tmp_path / "model.skops").write_bytes(canonical_archive(skops.dumps(model)))
-    (tmp_path / "sklearn.json").write_text('{"columns": null}')
+    (tmp_path / "sklearn.json").write_text(json.dumps({"columns": None, "version": _release()}))
     with pytest.raises(UnsafeArtifactError, match="Doubler"):
         SklearnFormat().load(tmp_path, Task.BINARY)
 
@@ -122,3 +122,13 @@ def test_a_classifier_without_probabilities_says_what_to_do(tmp_path):
     frame, y = _data()
     with pytest.raises(DefinitionError, match="CalibratedClassifierCV"):
         _opened(LinearSVC().fit(frame, y), tmp_path, frame)
+
+
+def test_a_model_of_another_release_says_which_to_install(tmp_path):
+    frame, y = _data()
+    _opened(GaussianNB().fit(frame, y), tmp_path, frame)
+    asks = json.loads((tmp_path / "sklearn.json").read_text())
+    (tmp_path / "sklearn.json").write_text(json.dumps(asks | {"version": "0.24"}))
+    with pytest.raises(SettingError, match=r"saved by 0\.24") as refused:
+        SklearnFormat().load(tmp_path, Task.BINARY)
+    assert "scikit-learn==0.24.*" in refused.value.problems[0].mend

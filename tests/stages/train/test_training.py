@@ -137,7 +137,7 @@ while True:
     seed += 1
     spec = model_spec(learners.boosted, seed=seed, params={"subsample": 0.8})
     done = train(spec, record, keys=KEYS, views=VIEWS, inputs=(), ledger=ledger,
-                 models=place / "models", repository=None)
+                 models=place / "models", repository=None, run=str(seed))
     print(done.version, flush=True)
 """
 

@@ -30,14 +30,14 @@ class LightgbmFormat:
         return any(kind.__module__.partition(".")[0] == "lightgbm" for kind in type(model).__mro__)
 
     def save(self, model: Any, directory: Path, *, example: np.ndarray) -> None:
-        (directory / _MODEL).write_text(_booster(model).model_to_string(num_iteration=None))
+        (directory / _MODEL).write_text(_booster(model).model_to_string(num_iteration=None), encoding="utf-8")
 
     def load(self, directory: Path, task: Task) -> LightgbmPredictor:
         import lightgbm
 
         try:
-            booster = lightgbm.Booster(model_str=(directory / _MODEL).read_text())
-        except lightgbm.basic.LightGBMError as error:
+            booster = lightgbm.Booster(model_str=(directory / _MODEL).read_text(encoding="utf-8"))
+        except (lightgbm.basic.LightGBMError, UnicodeDecodeError) as error:
             raise UnsafeArtifactError("LightGBM model", f"it cannot be read: {error}") from error
         return LightgbmPredictor(booster)
 
@@ -73,6 +73,7 @@ def _booster(model: Any) -> Any:
         raise UnsafeArtifactError(
             f"LightGBM {type(model).__name__}",
             "its objective is a Python function, which would have to be run to read its output",
+            expected="an objective that LightGBM knows by name",
             mend="choose one of LightGBM's own objectives",
         )
     return getattr(model, "booster_", model)

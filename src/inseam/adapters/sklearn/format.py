@@ -11,12 +11,11 @@ import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from zipfile import BadZipFile
 
 from inseam.adapters.sklearn.allowed import ROW_INDEPENDENT, TRUSTED
 from inseam.adapters.sklearn.archive import canonical_archive
 from inseam.ir.training import Task
-from inseam.kernel.errors import DefinitionError, UnsafeArtifactError
+from inseam.kernel.errors import DefinitionError, SettingError, UnsafeArtifactError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -48,19 +47,21 @@ class SklearnFormat:
             raise UnsafeArtifactError(
                 _subject(model),
                 f"loading it would run code of {', '.join(untrusted)}",
-                expected="parts of scikit-learn, numpy and scipy that the loader's allow-list names",
+                expected="what skops trusts and the loader's allow-list adds (inseam.adapters.sklearn.allowed.TRUSTED)",
                 mend="compute such a step as an on-demand feature, or return an XGBoost or LightGBM model by itself",
             )
         (directory / _MODEL).write_bytes(content)
         columns = list(getattr(model, "feature_names_in_", [])) or None
-        asks = {"columns": columns if columns is not None and _needs_names(content, columns, example) else None}
+        is_named = columns is not None and _needs_names(content, columns, example)
+        asks = {"columns": columns if is_named else None, "version": _release()}
         (directory / _ASKS).write_text(json.dumps(asks, indent=1) + "\n")
 
     def load(self, directory: Path, task: Task) -> SklearnPredictor:
-        """`UnsafeArtifactError` for a type off the allow-list, `DefinitionError` for a classifier without
-        probabilities."""
+        """`UnsafeArtifactError` for a type off the allow-list, `SettingError` for another release than it was saved by,
+        `DefinitionError` for a classifier without probabilities."""
         from inseam.adapters.sklearn.predictor import SklearnPredictor, nested
 
+        asks = _asks(directory)
         model = _read((directory / _MODEL).read_bytes())
         if task is not Task.REGRESSION and not hasattr(model, "predict_proba"):
             raise DefinitionError(
@@ -68,7 +69,7 @@ class SklearnFormat:
                 "it gives no probabilities",
                 mend="wrap it in CalibratedClassifierCV, or choose an estimator with predict_proba",
             )
-        columns = json.loads((directory / _ASKS).read_text())["columns"]
+        columns = asks["columns"]
         if columns is None:
             _forget_names(model)
         parts = {type(part).__name__ for part in nested(model)}
@@ -96,8 +97,31 @@ def _read(content: bytes) -> Any:
         return skops.loads(content, trusted=sorted(TRUSTED))
     except UntrustedTypesFoundException as error:
         raise UnsafeArtifactError(_MODEL, str(error)) from error
-    except (BadZipFile, KeyError, ValueError, TypeError) as error:
-        raise UnsafeArtifactError(_MODEL, f"it cannot be read: {error}") from error
+    except Exception as error:
+        raise UnsafeArtifactError(_MODEL, f"it cannot be read: {type(error).__name__}: {error}") from error
+
+
+def _release() -> str:
+    """The release of scikit-learn: within one, saved models keep their meaning; across two it promises nothing."""
+    import sklearn
+
+    return ".".join(sklearn.__version__.split(".")[:2])
+
+
+def _asks(directory: Path) -> dict[str, Any]:
+    try:
+        asks: dict[str, Any] = json.loads((directory / _ASKS).read_text())
+        saved_by = asks["version"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise UnsafeArtifactError(_ASKS, f"it cannot be read: {error}") from error
+    if saved_by != _release():
+        raise SettingError(
+            "scikit-learn",
+            f"the model was saved by {saved_by}, and {_release()} is installed",
+            expected="the release that it was saved by: scikit-learn promises nothing across releases",
+            mend=f"pip install 'scikit-learn=={saved_by}.*', or train the model again",
+        )
+    return asks
 
 
 def _needs_names(content: bytes, columns: Sequence[str], example: np.ndarray) -> bool:

@@ -39,7 +39,7 @@ class TorchFormat:
         """Trace, write, and hold what was written against the module on the example rows."""
         import numpy as np
         import torch
-        from safetensors.torch import save_file
+        from safetensors.torch import save
 
         from inseam.adapters.torch.graph import Network, trace
         from inseam.adapters.torch.predictor import filled
@@ -59,7 +59,7 @@ class TorchFormat:
                 subject, "what was traced computes other values than the module", mend="take randomness out of forward"
             )
         (directory / _GRAPH).write_text(text + "\n")
-        save_file(weights, str(directory / _WEIGHTS))
+        (directory / _WEIGHTS).write_bytes(save(weights))
 
     def load(self, directory: Path, task: Task) -> TorchPredictor:
         from safetensors import SafetensorError
@@ -71,7 +71,7 @@ class TorchFormat:
         try:
             weights = load_file(str(directory / _WEIGHTS))
             network = Network((directory / _GRAPH).read_text(), weights)
-        except (SafetensorError, ValueError, KeyError) as error:
+        except (SafetensorError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise UnsafeArtifactError("PyTorch network", f"it cannot be read: {error}") from error
         return TorchPredictor(network, task)
 

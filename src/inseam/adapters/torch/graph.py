@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import logging
 import math
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -30,7 +32,7 @@ def trace(subject: str, module: torch.nn.Module, example: torch.Tensor) -> tuple
     was_training = module.training
     module.eval()
     try:
-        with warnings.catch_warnings(), torch.no_grad():
+        with warnings.catch_warnings(), _silent(), torch.no_grad():
             warnings.simplefilter("ignore")
             program = torch.export.export(module, (example,), dynamic_shapes=({0: rows},)).run_decompositions({})
     except Exception as error:
@@ -43,6 +45,18 @@ def trace(subject: str, module: torch.nn.Module, example: torch.Tensor) -> tuple
     finally:
         module.train(was_training)
     return _described(subject, program)
+
+
+@contextmanager
+def _silent() -> Iterator[None]:
+    """Without what the tracer logs of its troubles: the one that matters is raised, and told."""
+    log = logging.getLogger("torch")
+    before = log.level
+    log.setLevel(logging.CRITICAL + 1)
+    try:
+        yield
+    finally:
+        log.setLevel(before)
 
 
 def _described(subject: str, program: Any) -> tuple[str, dict[str, torch.Tensor]]:

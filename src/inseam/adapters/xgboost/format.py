@@ -42,8 +42,11 @@ class XgboostFormat:
         return open_predictor(bytearray((directory / _MODEL).read_bytes()), task)
 
     def importances(self, model: Any, names: Sequence[str]) -> Mapping[str, float]:
-        """The total gain of each feature's splits, as a share of all."""
-        gains = _booster(model).get_score(importance_type="total_gain")
+        """The total gain of each feature's splits, as a share of all; a linear booster has no splits."""
+        booster = _booster(model)
+        if '"name":"gblinear"' in booster.save_config().replace(" ", ""):
+            return {}
+        gains = booster.get_score(importance_type="total_gain")
         by_place = {f"f{place}": name for place, name in enumerate(names)}
         named = {by_place.get(key, key): float(gain) for key, gain in gains.items()}
         whole = sum(named.values()) or 1.0
@@ -55,6 +58,7 @@ def _booster(model: Any) -> Any:
         raise UnsafeArtifactError(
             f"XGBoost {type(model).__name__}",
             "its objective is a Python function, which would have to be run to read its output",
+            expected="an objective that XGBoost knows by name",
             mend="choose one of XGBoost's own objectives",
         )
     return model.get_booster() if hasattr(model, "get_booster") else model

@@ -65,6 +65,10 @@ class TrainingData:
     def __len__(self) -> int:
         return len(self.y)
 
+    def lent(self) -> TrainingData:
+        """The same, for a function that may change what it is given: what is judged later is what was read."""
+        return replace(self, X=self.X.copy(deep=False), y=self.y.copy())
+
     def take(self, rows: np.ndarray) -> TrainingData:
         """Some of the rows, for folds."""
         weights = None if self.weights is None else self.weights[rows]
@@ -107,6 +111,7 @@ def read_train_part(spec: ModelSpec, path: str, keys: tuple[Field, ...]) -> Trai
         )
     label_type = rows.schema.type_of(LABEL) or DataType.FLOAT64
     labels = rows.columns[LABEL]
+    _require_finite(spec, labels)
     classes = classes_of(f"label of {spec.training_set.name}", labels, label_type, spec.task)
     encoding = learn_encoding(spec, rows)
     return TrainingData(
@@ -128,10 +133,24 @@ def read_test_part(spec: ModelSpec, path: str, keys: tuple[Field, ...], classes:
     rows = read_training_rows(path, "test", names)
     whole = rows.count
     rows = rows.take(~is_null(rows.columns[LABEL]))
+    _require_finite(spec, rows.columns[LABEL])
     truth = coded(rows.columns[LABEL], classes, spec.task)
     if spec.task is not Task.REGRESSION:
         rows, truth = rows.take(truth >= 0), truth[truth >= 0]
     return TestRows(rows, truth, whole - rows.count)
+
+
+def _require_finite(spec: ModelSpec, labels: np.ndarray) -> None:
+    import numpy as np
+
+    endless = int(np.isinf(labels).sum()) if spec.task is Task.REGRESSION else 0
+    if endless:
+        raise DataError(
+            f"model:{spec.name}",
+            f"the label is infinite in {endless:,} of {len(labels):,} rows of {spec.training_set.name}",
+            expected="numbers; NULL where there is no label",
+            mend="find the division by zero that the label comes from, or filter such rows in the spine",
+        )
 
 
 def learn_encoding(spec: ModelSpec, rows: TrainingRows) -> Encoding:

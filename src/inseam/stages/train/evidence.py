@@ -48,16 +48,17 @@ def write_evidence(
     importances: Callable[[], Mapping[str, float]],
 ) -> None:
     """``figures/*.png`` and ``slices.csv``. A picture that cannot be drawn is a warning: the model is worth more."""
-    _write_slices(directory / "slices.csv", metrics["slices"])
-    if len(truth) == 0:
-        return
     figures = directory / "figures"
     figures.mkdir()
     try:
+        _write_slices(directory / "slices.csv", metrics["slices"])
+        if len(truth) == 0:
+            return
         draw(figures, spec.task, truth, output, classes=classes, importances=importances())
         draw_slices(figures, spec.metric, metrics["test"][spec.metric], metrics["slices"])
     except Exception as error:  # noqa: BLE001 - whatever the drawing library raises
-        _log.warning("figures of model %s are missing: %s: %s", spec.name, type(error).__name__, error)
+        reason = str(error).partition("\n")[0]
+        _log.warning("figures of model %s are missing: %s: %s", spec.name, type(error).__name__, reason)
 
 
 def _write_slices(path: Path, slices: Mapping[str, Any]) -> None:

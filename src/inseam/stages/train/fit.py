@@ -6,7 +6,7 @@ import random
 import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec
 from importlib.util import find_spec
@@ -36,11 +36,12 @@ def fit(subject: str, function: TrainingFunction, data: TrainingData, params: Ma
         seeded = dict(params) if name is None else {name: data.seed} | dict(params)
         seed_everything(data.seed)
         try:
-            with _torch_seeded_on_import(data.seed):
+            # What the function prints is for whoever watches: stdout carries the answer, for programs too.
+            with _torch_seeded_on_import(data.seed), redirect_stdout(sys.stderr):
                 model = function(data, seeded)
         except InseamError:
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             refused = re.search(r"unexpected keyword argument '(\w+)'", str(error))
             if isinstance(error, TypeError) and refused and refused[1] == name and name != names[-1]:
                 continue
@@ -115,7 +116,7 @@ def format_for(subject: str, model: Any) -> ModelFormat:
     )
 
 
-def _failed(subject: str, error: Exception) -> DefinitionError:
+def _failed(subject: str, error: BaseException) -> DefinitionError:
     place = error.__traceback__
     # The first frame is ours; the second is the user's function.
     frame = place.tb_next if place is not None and place.tb_next is not None else place

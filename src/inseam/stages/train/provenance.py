@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import platform
 import subprocess
+from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -44,3 +46,23 @@ def _git(repository: Path, *arguments: str) -> str | None:
     except (OSError, subprocess.TimeoutExpired):
         return None
     return done.stdout.strip() if done.returncode == 0 else None
+
+
+def as_data(params: Mapping[str, Any]) -> dict[str, Any]:
+    """Parameters as a ledger can keep them, read back equal: what JSON has no form for is kept as text."""
+    return {str(name): _as_data(value) for name, value in params.items()}
+
+
+def _as_data(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return as_data(value)
+    if isinstance(value, list | tuple):
+        return [_as_data(item) for item in value]
+    if type(value).__module__ == "numpy" and hasattr(value, "tolist"):
+        return _as_data(value.tolist())
+    if isinstance(value, float):
+        return float(value) if math.isfinite(value) else str(value)
+    if value is None or isinstance(value, bool | int | str):
+        return value
+    # A function's own text holds its address, which means nothing to anybody else.
+    return getattr(value, "__qualname__", None) or str(value)

@@ -2,33 +2,31 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from inseam.ir.records import ModelVersionRecord, TrainingSetRecord
-from inseam.ir.training import ModelSpec, Task
+from inseam.ir.training import ModelSpec
 from inseam.kernel import clock
 from inseam.kernel.errors import ConflictError
 from inseam.kernel.types import Field
 from inseam.ports.bundle import BundleManifest, ViewUse, write_manifest
 from inseam.ports.ledger import Ledger
-from inseam.ports.model_format import ModelFormat, Predictor
+from inseam.ports.model_format import Predictor
 from inseam.ports.progress import Progress, silent
 from inseam.stages.train.data import TestRows, TrainingData, read_test_part, read_train_part
-from inseam.stages.train.evaluate import baseline, by_slice, checked_output, evaluate
+from inseam.stages.train.evaluate import baseline, by_slice, evaluate
 from inseam.stages.train.evidence import waiting, write_evidence
 from inseam.stages.train.fit import fit, format_for
-from inseam.stages.train.provenance import git_state, library_versions
+from inseam.stages.train.provenance import as_data, git_state, library_versions
+from inseam.stages.train.saving import ask, save_and_load
 from inseam.stages.train.store import draft, publish
 from inseam.stages.train.tune import tune
 
 if TYPE_CHECKING:
     import numpy as np
-
-_EXAMPLE_ROWS = 64
 
 
 def train(
@@ -41,15 +39,18 @@ def train(
     ledger: Ledger,
     models: Path,
     repository: Path | None,
+    run: str,
     progress: Progress = silent,
     params: Mapping[str, Any] | None = None,
 ) -> ModelVersionRecord:
     """Fit the model on the training set's train part and register it as the next version.
 
-    ``models`` is the directory of bundles; ``repository`` the project's checkout, whose commit is noted. ``params``
-    replace declared ones and switch tuning off. What is evaluated is the saved model, loaded as serving loads it. A
-    process killed at any instant leaves no version, or a whole one.
+    ``models`` is the directory of bundles; ``repository`` the project's checkout, whose commit is noted; ``run`` the id
+    of the run that this is done in, under which it is tracked. ``params`` replace declared ones and switch tuning off.
+    What is evaluated is the saved model, loaded as serving loads it. A process killed at any instant leaves no version,
+    or a whole one.
     """
+    subject = f"model:{spec.name}"
     function = spec.function.resolve()
     progress("train: read", 0, 1)
     data = read_train_part(spec, record.path, keys)
@@ -57,11 +58,11 @@ def train(
     progress("train: read", 1, 1)
     chosen: dict[str, Any] = {**spec.params, **(params or {})}
     provenance: dict[str, Any] = {
-        "run": uuid.uuid4().hex,
+        "run": run,
         **git_state(repository),
         "libraries": library_versions(),
         "seed": spec.seed,
-        "given_params": None if params is None else dict(params),
+        "given_params": None if params is None else as_data(params),
         "unlabelled_test_rows": test.dropped,
     }
     if spec.tune is not None and params is None:
@@ -69,25 +70,17 @@ def train(
         chosen |= search.params
         provenance["tune"] = search.summary
     progress("train: fit", 0, 1)
-    model = fit(f"model:{spec.name}", function, data, chosen)
+    model = fit(subject, function, data.lent(), chosen)
     progress("train: fit", 1, 1)
     with draft(models, spec.name) as place:
-        format_ = format_for(f"model:{spec.name}", model)
-        predictor = save_and_load(format_, model, place, spec.task, data)
-        write_manifest(place, _manifest(spec, record, data, format_.name, keys, views, inputs))
+        format_name, predictor = save_and_load(subject, model, place, spec.task, data.X.to_numpy())
+        write_manifest(place, _manifest(spec, record, data, format_name, keys, views, inputs))
         metrics, output = _evaluated(spec, data, test, predictor, keys, progress)
         digest = publish(place)
-    with waiting(models, provenance["run"]) as files:
-        asked = partial(format_.importances, model, data.encoding.names)
+    with waiting(models, run) as files:
+        asked = partial(format_for(subject, model).importances, model, data.encoding.names)
         write_evidence(files, spec, test.truth, output, metrics, classes=data.classes, importances=asked)
-    return _register(spec, record, format_.name, chosen, digest, metrics, provenance, ledger)
-
-
-def save_and_load(format_: ModelFormat, model: Any, place: Path, task: Task, data: TrainingData) -> Predictor:
-    """Write the model into an empty directory and open what was written."""
-    example = data.X.to_numpy()[:_EXAMPLE_ROWS]
-    format_.save(model, place, example=example)
-    return format_.load(place, task)
+    return _register(spec, record, format_name, chosen, digest, metrics, provenance, ledger)
 
 
 def _manifest(
@@ -126,8 +119,8 @@ def _evaluated(
 
     progress("train: evaluate", 0, 1)
     columns, truth = test.rows.columns, test.truth
-    output = predictor.predict(data.encoding.matrix(columns))
-    checked_output(f"model:{spec.name}", output, spec.task, len(truth), len(data.classes))
+    matrix = data.encoding.matrix(columns)
+    output = ask(f"model:{spec.name}", predictor, matrix, spec.task, len(data.classes))
     groups = group_codes(*(columns[key.name] for key in keys)) if keys and len(truth) else None
     slices = [name for name in spec.slices if name in columns]
     metrics = {
@@ -163,7 +156,7 @@ def _register(
             training_set=record.fingerprint,
             training_set_digest=record.digest,
             metrics=metrics,
-            params=params,
+            params=as_data(params),
             provenance=provenance,
             created_at=clock.now(),
         )

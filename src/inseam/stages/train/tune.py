@@ -17,9 +17,9 @@ from inseam.kernel.errors import DefinitionError, ExtraMissingError
 from inseam.ports.ledger import Ledger
 from inseam.ports.progress import Progress
 from inseam.stages.train.data import TrainingData
-from inseam.stages.train.evaluate import checked_output
-from inseam.stages.train.fit import TrainingFunction, fit, format_for
+from inseam.stages.train.fit import TrainingFunction, fit
 from inseam.stages.train.folds import Fold, expanding_folds
+from inseam.stages.train.saving import ask, save_and_load
 
 if TYPE_CHECKING:
     import optuna
@@ -162,8 +162,6 @@ def _score(
     judged = data.take(fold.judged_on)
     matrix = judged.X.to_numpy()
     with tempfile.TemporaryDirectory() as place:
-        format_ = format_for(subject, model)
-        format_.save(model, Path(place), example=matrix[:16])
-        output = format_.load(Path(place), spec.task).predict(matrix)
-    checked_output(subject, output, spec.task, len(judged), len(data.classes))
+        _, predictor = save_and_load(subject, model, Path(place), spec.task, matrix)
+        output = ask(subject, predictor, matrix, spec.task, len(data.classes))
     return metric(spec.task, spec.metric).value(judged.y, output)

@@ -37,6 +37,8 @@ def train(
         terminal.say(f"[bold]{model}@{version.version}[/]  {version.format}, digest {version.digest[:16]}")
         show_metrics(version.metrics)
         show_verdict(trained.verdict)
+        for name in trained.untracked:
+            terminal.say(f"[yellow]not tracked yet[/] {name}: the next train or promote tries again")
         if trained.champion is not None:
             terminal.say(f"[green]champion[/] {model}@{trained.champion.version}")
     if not trained.verdict.is_passed:
@@ -58,6 +60,9 @@ def show_metrics(metrics: dict[str, Any]) -> None:
 
 
 def show_verdict(verdict: VerdictRecord) -> None:
+    if not verdict.gates:
+        terminal.say("[yellow]no gates[/]  the model declares none, so every version of it may become champion")
+        return
     rows = [
         (label, "passed" if gate.get("passed") else "FAILED", _shown(gate.get("found")), _shown(gate.get("expected")))
         for label, gate in verdict.gates.items()
@@ -77,5 +82,5 @@ def _shown(value: Any) -> Any:
     if isinstance(value, dict) and "value" in value:
         low, high = value.get("low"), value.get("high")
         interval = f" [{low:.4f}, {high:.4f}]" if isinstance(low, float) and isinstance(high, float) else ""
-        return f"{value['value']:.4f}{interval}" if isinstance(value["value"], float) else str(value["value"])
+        return f"{value['value']:.4f}{interval}" if isinstance(value["value"], float) else "undefined"
     return value if isinstance(value, int | float | str | None) else str(value)

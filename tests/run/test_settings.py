@@ -95,3 +95,10 @@ def test_the_root_is_the_nearest_directory_above(tmp_path: Path) -> None:
     assert find_root(deep) == root.resolve()
     with pytest.raises(NotFoundError, match=r"inseam\.toml"):
         find_root(tmp_path.parent.parent)
+
+
+def test_all_unknown_settings_are_told_at_once(tmp_path: Path) -> None:
+    (tmp_path / "inseam.toml").write_text('[environments.default]\nmemry = "1GB"\nhom = "x"\n')
+    with pytest.raises(SettingError) as caught:
+        read_settings(tmp_path, variables={})
+    assert [problem.mend for problem in caught.value.problems] == ["did you mean 'memory'?", "did you mean 'home'?"]

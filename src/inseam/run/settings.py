@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
-from inseam.kernel.errors import NotFoundError, SettingError
+from inseam.kernel.errors import NotFoundError, Problem, SettingError
 from inseam.kernel.names import did_you_mean, is_name
 from inseam.stages.serve.settings import ServeSettings, changed, from_variables
 
@@ -126,9 +126,14 @@ def _section(values: Mapping[str, Any], name: str, path: Path) -> Mapping[str, A
 
 
 def _only_known(values: Mapping[str, Any], known: Collection[str], where: str) -> None:
-    for name in values:
-        if name not in known:
-            raise SettingError(where, f"there is no setting {name!r}", mend=did_you_mean(name, known))
+    expected = f"one of {', '.join(known)}"
+    unknown = [
+        Problem(SettingError.code, where, f"there is no setting {name!r}", expected, did_you_mean(name, known))
+        for name in values
+        if name not in known
+    ]
+    if unknown:
+        raise SettingError.of(unknown)
 
 
 def _typed(values: Mapping[str, Any], where: str) -> dict[str, Any]:

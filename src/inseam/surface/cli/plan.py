@@ -49,6 +49,9 @@ def show_plan(made: Plan) -> None:
         terminal.table("Changes", ("change", "definition", "in, or because of"), rows)
     for change in (*made.of(Change.CHANGED), *made.of(Change.REMOVED)):
         show_reach(change)
+    for change in (*made.of(Change.CHANGED), *made.of(Change.ALTERED)):
+        if change.recompute:
+            terminal.say(f"[bold]{change.ref}[/]: {change.recompute}")
     if made.work:
         work = [(w.verb, w.subject, w.reason, w.rows) for w in made.work]
         terminal.table("Work", ("verb", "subject", "reason", "rows to read"), work)

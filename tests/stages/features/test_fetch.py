@@ -1,6 +1,7 @@
 """The online read gives the engine's values, bit for bit, each under its row's own boundary."""
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -28,9 +29,10 @@ from inseam.ir.encoding import to_numpy
 from inseam.ir.online_row import NO_BOUNDARY, NO_VERSION
 from inseam.ir.records import MaterializationRecord
 from inseam.kernel.clock import DAY, HOUR, format_instant, frozen_at
-from inseam.kernel.errors import DataError, DefinitionError
+from inseam.kernel.errors import ConflictError, DataError, DefinitionError
 from inseam.kernel.types import Schema
 from inseam.stages.features.fetch import FeatureReader
+from inseam.stages.features.mark import Mark
 
 AS_OF = 20 * DAY + 5 * HOUR
 KEYS = Schema.of([("customer", "int64"), ("store", "string")])
@@ -178,6 +180,35 @@ def test_a_reader_may_be_built_before_anything_is_written(tmp_path: Path):
     entities = world.entities(SPEND, record.boundary)
     expected = world.expected(SPEND, entities, AS_OF)["c_amount_7d"]
     assert bits([reader.one(entity, at=AS_OF).values["c_amount_7d"] for entity in entities]) == bits(expected)
+
+
+def test_a_table_that_was_made_anew_in_another_layout_is_not_misread(tmp_path: Path):
+    """The reader has met the one layout; the next rows under the same name have their features in another order."""
+    world = World.at(tmp_path)
+    world.load(orders(200, customers=20, days=10, seed=2))
+    reader = world.reader(SPEND)
+    turned = replace(SPEND, aggregates=SPEND.aggregates[::-1])
+    for view in (SPEND, turned, SPEND):
+        record = world.materialize(view, AS_OF)
+        entities = world.entities(SPEND, record.boundary)
+        expected = world.expected(SPEND, entities, AS_OF)
+        rows = reader.read(entities[1:], at=AS_OF).values
+        one = reader.one(entities[0], at=AS_OF).values
+        for name, values in expected.items():
+            assert bits([one[name], *rows[name]]) == bits(values)
+
+
+def test_rows_that_their_mark_does_not_describe_are_refused(tmp_path: Path):
+    world = World.at(tmp_path)
+    world.load(orders(200, customers=20, days=10, seed=2))
+    record = world.materialize(SPEND, AS_OF)
+    turned = replace(SPEND, aggregates=SPEND.aggregates[::-1])
+    world.store.write(f"spend@{FINGERPRINT}", [], Mark.start(turned, record.boundary, record.version).encode())
+    reader = FeatureReader(world.store, [(turned, FINGERPRINT)], Schema.of([("customer", "int64")]))
+    (entity, *_) = world.entities(SPEND, record.boundary)
+    for ask in (lambda: reader.one(entity), lambda: reader.read([entity])):
+        with pytest.raises(ConflictError, match="read again"):
+            ask()
 
 
 def test_readers_that_cannot_be_right_are_refused(world: World):

@@ -46,10 +46,7 @@ class Pool(Generic[C]):
             raise TimeoutError(f"all {self._size} connections are in use")
         places, idle = self._places, self._idle
         try:
-            try:
-                connection = idle.pop()
-            except IndexError:
-                connection = self._connect(deadline)
+            connection = _last(idle) or self._connect(deadline)
             try:
                 yield connection
             except BaseException:
@@ -62,13 +59,17 @@ class Pool(Generic[C]):
     def close(self) -> None:
         """Close the idle connections; the next use opens new ones."""
         self._own()
-        while True:
-            try:
-                self._idle.pop().close()
-            except IndexError:
-                return
+        while (connection := _last(self._idle)) is not None:
+            connection.close()
 
     def _own(self) -> None:
         """After a fork: the parent's connections are the parent's, and are left as they are."""
         if self._pid != os.getpid():
             self._reset()
+
+
+def _last(idle: deque[C]) -> C | None:
+    try:
+        return idle.pop()
+    except IndexError:  # another thread may have taken it between a look and this
+        return None

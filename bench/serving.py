@@ -4,8 +4,8 @@
 
 One worker process, a real HTTP client (wrk), 100,000 entities in LMDB, 10 looked-up and 20 sent features, XGBoost with
 100 trees of depth 6, every prediction logged before it is answered: to the kernel (``process``), or to the disk by an
-fsync that all who wait share (``disk``; the log lies in the system's directory for temporary files). Rounds interleave the contestants; figures are
-medians. ``--peers`` names the directory that holds ``optimum.py``, the limit prototype, and its models.
+fsync that all who wait share (``disk``; the log lies where temporary files do). Rounds interleave the contestants;
+figures are medians. ``--peers`` names the directory that holds ``optimum.py``, the limit prototype, and its models.
 """
 
 from __future__ import annotations

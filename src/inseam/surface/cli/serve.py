@@ -11,12 +11,15 @@ from inseam.surface.cli.session import workspace
 def serve(
     host: Annotated[
         Optional[str],  # noqa: UP045 - typer evaluates the annotation
-        typer.Option(help="Beyond this machine, tokens are needed: INSEAM_SERVE_TOKENS.", show_default="127.0.0.1"),
+        typer.Option(help="Beyond this machine, tokens are needed: INSEAM_SERVE_TOKENS. Default: 127.0.0.1."),
     ] = None,
-    port: Annotated[Optional[int], typer.Option(min=0, max=65_535, show_default="8000")] = None,  # noqa: UP045
+    port: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option(min=0, max=65_535, help="0 takes a free one. Default: 8000."),
+    ] = None,
     workers: Annotated[
         Optional[int],  # noqa: UP045
-        typer.Option(min=1, max=256, help="Worker processes.", show_default="1"),
+        typer.Option(min=1, max=256, help="Worker processes. Default: 1."),
     ] = None,
     set_: Annotated[
         Optional[list[str]],  # noqa: UP045

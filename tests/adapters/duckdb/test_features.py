@@ -15,7 +15,7 @@ from inseam.ir.aggregates import AggregateKind, AggregateSpec, result_type
 from inseam.ir.relation import Relation, SqlTransform
 from inseam.ir.windows import WindowedAggregate
 from inseam.kernel.clock import DAY, HOUR, Step
-from inseam.kernel.errors import DataError, DefinitionError
+from inseam.kernel.errors import DataError, DefinitionError, SettingError
 from inseam.kernel.types import DataType, Schema
 
 STAMP = pa.timestamp("us", tz="UTC")
@@ -195,3 +195,40 @@ def test_quantiles_of_both_paths_are_the_same_bits_in_slices_too(
     assert engine.features(reads.to_reader(), made).read_all().equals(expected)
     monkeypatch.setattr(general, "_CELL_BYTES", 1 << 20)
     assert engine.features(reads.to_reader(), made).read_all().equals(expected)
+
+
+def test_a_hot_key_is_answered_in_slices_of_time(
+    tables: DeltaTables, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from inseam.adapters.duckdb import partition, slices
+
+    cut: list[int] = []
+
+    class Spied(slices.Slices):
+        def cut(self, *arguments: Any) -> list[slices.Slice]:
+            found = super().cut(*arguments)
+            cut.append(len(found))
+            return found
+
+    monkeypatch.setattr(partition, "Slices", Spied)
+    monkeypatch.setattr(partition, "_LEAST_ROOM", 700_000)
+    reads = crowd(tables, 40_000, 2)
+    windows = {"over": 2 * DAY}
+    specs = [
+        spec(kind, kind, "amount", **windows) for kind in ("sum", "mean", "min", "last", "distinct", "std", "count")
+    ]
+    made = [
+        view(*specs, step=Step(DAY), lag=DAY // 2),
+        view(spec("ahead", "count"), name="label", forward=DAY),
+    ]
+
+    def read(limit: str) -> pa.Table:
+        engine = DuckdbEngine(tables, directory=tmp_path / "spill", memory_limit=limit, threads=2)
+        return engine.features(reads.to_reader(10_000), made).read_all()
+
+    assert read("1KB").equals(read("1GB"))
+    assert max(cut) > 3
+    made.append(view(spec("ever", "sum", "amount"), name="ever"))
+    with pytest.raises(SettingError, match="of one key") as raised:
+        read("1KB")
+    assert raised.value.problems[0].subject == "ever"

@@ -31,6 +31,11 @@ class Work:
     path: str
     threads: int
 
+    @property
+    def spine_row_bytes(self) -> int:
+        """What a spine row and its values take in memory: in the sweep and in the result."""
+        return 96 + 26 * sum(len(plan.view.aggregates) for plan in self.plans)
+
 
 def check_spine(schema: pa.Schema, plans: Sequence[ViewPlan]) -> None:
     """`DataError` when the spine lacks a key or its instants, or has a column that a view would add."""

@@ -1,6 +1,8 @@
 """Features out of core: spine and events dealt by a hash of the key into files, and answered file by file.
 
-A key's rows are all in one file and in their old order, so its values are the same bits as in memory.
+A key's rows are all in one file and in their old order, so its values are the same bits as in memory. A file that is
+too large all the same, because of a key that very many rows have, is answered in slices of time (`slices`): sums and
+deviations of floats may then differ in their last bit, where their cells are of very different size.
 """
 
 from __future__ import annotations
@@ -14,15 +16,20 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from inseam.adapters.duckdb.features import Work, boundary_of, compute, instants, span
+from inseam.adapters.duckdb.keys import Array
 from inseam.adapters.duckdb.rows import ROW, numbered
-from inseam.adapters.duckdb.session import BATCH_ROWS, SQL_TYPES, Limits, Session, quote
+from inseam.adapters.duckdb.session import BATCH_ROWS, DUCKDB_SHARE, SQL_TYPES, Limits, Session, quote
+from inseam.adapters.duckdb.slices import Slices
 from inseam.adapters.duckdb.spill import PART, Merge, Parts, read_stream
 from inseam.adapters.duckdb.view_plan import ViewPlan
+from inseam.ir.window_expression import EVENT
 from inseam.ir.windows import EVENT_TIME
 from inseam.kernel.errors import DataError
 
 MOST_PARTS = 256
 """Each part of each view is an open file while events are dealt."""
+_LEAST_ROOM = 64 << 20
+"""Below this no limit is heeded: it is lost in what the process needs anyway."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +72,7 @@ def _spill_spine(session: Session, spine: pa.RecordBatchReader) -> SpilledSpine:
         for batch in spine:
             if batch.num_rows == 0:
                 continue
-            at = instants(pa.chunked_array([batch.column(EVENT_TIME)]))
+            at = _at(batch)
             earliest, latest = min(earliest, int(at.min())), max(latest, int(at.max()))
             rows, size = rows + batch.num_rows, size + batch.nbytes
             for start in range(0, batch.num_rows, BATCH_ROWS):
@@ -82,34 +89,58 @@ def _answer(session: Session, limits: Limits, work: Work, spine: SpilledSpine, n
         _deal_events(session, plan, spine, folder / f"events_{place}", count) for place, plan in enumerate(work.plans)
     ]
     fields = [field for plan in work.plans for field in plan.view.schema.to_arrow()]
-    answers = Parts(folder / "answers", count, pa.schema([pa.field(ROW, pa.int64()), *fields]))
+    answers = Parts(folder / "answers", pa.schema([pa.field(ROW, pa.int64()), *fields]))
     for part in range(count):
-        table = reads.reader(part).read_all()
 
         def spilled(session: Session, plan: ViewPlan, since: int | None, before: int, part: int = part) -> str:
             session.register("spilled", events[work.plans.index(plan)].reader(part))
-            return "SELECT * FROM spilled"
+            inside = f"{EVENT} < {before}" + ("" if since is None else f" AND {EVENT} >= {since}")
+            return f"SELECT * FROM spilled WHERE {inside}"
 
-        found = compute(session, work, table, spilled)
-        columns = [table.column(ROW), *(found[field.name] for field in fields)]
-        # Small batches: the merge holds one of each part.
-        answers.write(part, pa.table(columns, schema=answers.schema), max(BATCH_ROWS // count, 1024))
+        for table in _pieces(limits, work, spine, reads, events, part):
+            found = compute(session, work, table, spilled)
+            columns = [table.column(ROW), *(found[field.name] for field in fields)]
+            # Small batches: the merge holds one of each part.
+            answers.add(pa.table(columns, schema=answers.schema), max(BATCH_ROWS // count, 1024))
         for parts in (reads, *events):
             parts.forget(part)
-    answers.close()
-    return Merge(answers, count)
+    return Merge(answers)
+
+
+def _pieces(
+    limits: Limits, work: Work, spine: SpilledSpine, reads: Parts, events: Sequence[Parts], part: int
+) -> Iterator[pa.Table]:
+    """The spine's rows of one part: at once, or where they and their events don't fit, a slice of time at a time."""
+    room = max(int(limits.memory * (1 - DUCKDB_SHARE)), _LEAST_ROOM)
+    sizes = [plan.row_bytes * dealt.rows[part] for plan, dealt in zip(work.plans, events, strict=True)]
+    if reads.rows[part] * work.spine_row_bytes + max(sizes) <= room:
+        yield reads.reader(part).read_all()
+        return
+    cut = Slices(work.plans, spine.earliest, spine.latest, work.spine_row_bytes, room).cut(
+        (_at(batch) for batch in reads.reader(part)),
+        [(batch.column(EVENT).to_numpy() for batch in dealt.reader(part)) for dealt in events],
+    )
+    for piece in cut:
+        batches = []
+        for batch in reads.reader(part):
+            at = _at(batch)
+            batches.append(batch.filter(pa.array((at >= piece.since) & (at < piece.until))))
+        yield pa.Table.from_batches(batches)
+
+
+def _at(batch: pa.RecordBatch) -> Array:
+    return instants(pa.chunked_array([batch.column(EVENT_TIME)]))
 
 
 def _parts(limits: Limits, work: Work, spine: SpilledSpine) -> int:
     """So many that one part's spine, events and values take a third of the memory."""
-    values = sum(len(plan.view.aggregates) for plan in work.plans)
-    size = spine.rows * (96 + 26 * values) + max(plan.event_bytes for plan in work.plans)
+    size = spine.rows * work.spine_row_bytes + max(plan.event_bytes for plan in work.plans)
     return min(max(2, -(-3 * size // limits.memory)), MOST_PARTS)
 
 
 def _part_of(plan: ViewPlan, count: int) -> str:
     keys = ", ".join(f"CAST({quote(f.name)} AS {SQL_TYPES[f.type]})" for f in plan.key_fields)
-    return f"CAST(hash({keys}) % {count} AS INTEGER) AS {PART}"
+    return f"CAST(hash({keys}) % {count} AS SMALLINT) AS {PART}"
 
 
 def _deal_spine(session: Session, work: Work, spine: SpilledSpine, folder: Path, count: int) -> Parts:
@@ -119,7 +150,7 @@ def _deal_spine(session: Session, work: Work, spine: SpilledSpine, folder: Path,
     selected = ", ".join(quote(name) for name in names)
     # DuckDB reports a key that does not fit the view's type; compute would say it better, but later.
     schema, batches = session.batches(f"SELECT {selected}, {_part_of(first, count)} FROM spine", "spine")
-    parts = Parts(folder / "spine", count, pa.schema([schema.field(name) for name in names]))
+    parts = Parts(folder / "spine", pa.schema([schema.field(name) for name in names]))
     last = -1
 
     def in_order() -> Iterator[pa.RecordBatch]:
@@ -131,7 +162,7 @@ def _deal_spine(session: Session, work: Work, spine: SpilledSpine, folder: Path,
             last = pc.max(rows).as_py() if batch.num_rows else last
             yield batch
 
-    parts.deal(in_order())
+    parts.deal(in_order(), count)
     return parts
 
 
@@ -140,6 +171,6 @@ def _deal_events(session: Session, plan: ViewPlan, spine: SpilledSpine, folder: 
     held = " AND ".join(f"{quote(key)} IS NOT NULL" for key in plan.view.keys)
     sql = f"SELECT *, {_part_of(plan, count)} FROM ({plan.events(since, before)}) WHERE {held}"
     schema, batches = session.batches(sql, plan.view.name)
-    parts = Parts(folder, count, pa.schema([field for field in schema if field.name != PART]))
-    parts.deal(batches)
+    parts = Parts(folder, pa.schema([field for field in schema if field.name != PART]))
+    parts.deal(batches, count)
     return parts

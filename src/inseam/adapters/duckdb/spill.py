@@ -16,37 +16,39 @@ PART = "_part"
 
 
 class Parts:
-    """``count`` Arrow streams on disk, each in the order in which its rows came."""
+    """Arrow streams on disk, each in the order in which its rows came; ``rows`` of each."""
 
-    def __init__(self, folder: Path, count: int, schema: pa.Schema) -> None:
+    def __init__(self, folder: Path, schema: pa.Schema) -> None:
         folder.mkdir(parents=True)
         self._folder = folder
         self.schema = schema
-        self._writers = [pa.ipc.new_stream(str(self._path(part)), schema) for part in range(count)]
+        self.rows: list[int] = []
 
     def _path(self, part: int) -> Path:
         return self._folder / f"{part}.arrow"
 
-    def deal(self, batches: Iterator[pa.RecordBatch]) -> None:
-        """Write each row to the file that its `PART` names, and close the files."""
-        count = len(self._writers)
+    def deal(self, batches: Iterator[pa.RecordBatch], count: int) -> None:
+        """Write each row to that of ``count`` files which its `PART` names."""
+        self.rows = [0] * count
+        writers = [pa.ipc.new_stream(str(self._path(part)), self.schema) for part in range(count)]
         for batch in batches:
             part = batch.column(PART).to_numpy()
             order = np.argsort(part, kind="stable")
             rows = batch.select(self.schema.names).take(pa.array(order))
             cuts = np.searchsorted(part[order], np.arange(count + 1))
-            for number, writer in enumerate(self._writers):
+            for number, writer in enumerate(writers):
                 start, stop = int(cuts[number]), int(cuts[number + 1])
                 if start < stop:
                     writer.write_batch(rows.slice(start, stop - start))
-        self.close()
-
-    def write(self, part: int, table: pa.Table, batch_rows: int) -> None:
-        self._writers[part].write_table(table, max_chunksize=batch_rows)
-
-    def close(self) -> None:
-        for writer in self._writers:
+                    self.rows[number] += stop - start
+        for writer in writers:
             writer.close()
+
+    def add(self, table: pa.Table, batch_rows: int) -> None:
+        """One file more."""
+        with pa.ipc.new_stream(str(self._path(len(self.rows))), self.schema) as writer:
+            writer.write_table(table, max_chunksize=batch_rows)
+        self.rows.append(table.num_rows)
 
     def reader(self, part: int) -> pa.RecordBatchReader:
         return read_stream(self._path(part))
@@ -65,10 +67,9 @@ def read_stream(path: Path) -> pa.RecordBatchReader:
 class Merge:
     """Brings rows that were dealt into parts, each ascending by `ROW`, back into one order, a run at a time."""
 
-    def __init__(self, parts: Parts, count: int) -> None:
-        self._schema = parts.schema
-        self._readers = [parts.reader(part) for part in range(count)]
-        self._held: list[pa.Table] = [parts.schema.empty_table() for _ in range(count)]
+    def __init__(self, parts: Parts) -> None:
+        self._readers = [parts.reader(part) for part in range(len(parts.rows))]
+        self._held: list[pa.Table] = [parts.schema.empty_table() for _ in parts.rows]
 
     def take_until(self, row: int) -> pa.Table:
         """The rows numbered below ``row`` that were not taken yet, without their numbers."""

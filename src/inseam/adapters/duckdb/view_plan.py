@@ -43,9 +43,14 @@ class ViewPlan:
     @property
     def event_bytes(self) -> int:
         """What the view's events take in memory, at most."""
+        return self.snapshot.rows * self.row_bytes
+
+    @property
+    def row_bytes(self) -> int:
+        """What one event takes in memory."""
         types = [self.source.schema.type_of(name) for name in (*self.view.keys, *self.columns)]
         cells = sum(48 if type_ is DataType.STRING else 9 for type_ in types) + len(self.conditions)
-        return self.snapshot.rows * (_EVENT_BYTES + cells + 8 * self.has_known + 8 * self.has_order)
+        return _EVENT_BYTES + cells + 8 * self.has_known + 8 * self.has_order
 
     def over(self, spec: AggregateSpec) -> int | None:
         return self.view.forward if self.view.forward is not None else spec.over

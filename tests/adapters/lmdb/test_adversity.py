@@ -13,7 +13,7 @@ from inseam.adapters.lmdb import environment
 from inseam.adapters.lmdb.store import LmdbStore
 
 HEAD = """
-import sys, time
+import sys
 from pathlib import Path
 from inseam.adapters.lmdb.store import LmdbStore
 store = LmdbStore(Path(sys.argv[1]), map_size_bytes=1 << 16)
@@ -22,7 +22,7 @@ store = LmdbStore(Path(sys.argv[1]), map_size_bytes=1 << 16)
 
 def started(path: Path, code: str) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-c", HEAD + textwrap.dedent(code), str(path)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE)
+    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
 
 
 def test_a_full_disk_is_told_and_loses_nothing_that_was_acknowledged(tmp_path: Path) -> None:
@@ -53,27 +53,28 @@ def test_a_full_disk_is_told_and_loses_nothing_that_was_acknowledged(tmp_path: P
     assert LmdbStore(tmp_path).mark("a") == b"done"
 
 
-def test_readers_that_were_killed_keep_nobody_from_reading(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_readers_that_were_killed_amid_a_read_keep_nobody_from_reading(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(environment, "_MAX_READERS", 4)
     store = LmdbStore(tmp_path)
     store.write("a", [(b"k", b"1")])
-    store.close()
     code = """
     from inseam.adapters.lmdb import environment
     environment._MAX_READERS = 4
-    store.read(["a"], [[b"k"]])
-    print("read", flush=True)
-    time.sleep(600)
+    store._environment.view(("a",), lambda *_: (print("read", flush=True), sys.stdin.read()))
     """
-    readers = [started(tmp_path, code) for _ in range(4)]
-    for reader in readers:
+    living, *others = [started(tmp_path, code) for _ in range(4)]
+    for reader in (living, *others):
         assert reader.stdout is not None
         assert reader.stdout.readline() == b"read\n"
+    for reader in others:
         reader.send_signal(signal.SIGKILL)
         reader.wait()
-    store = LmdbStore(tmp_path, is_readonly=True)
     assert store.read(["a"], [[b"k"]]) == [[b"1"]]
     store.close()
+    living.communicate(timeout=60)
+    assert living.returncode == 0
 
 
 def test_a_killed_writer_leaves_no_half_of_what_it_put_and_took_out(tmp_path: Path) -> None:

@@ -1,0 +1,221 @@
+"""The engine on Spark: one machine, a cluster, or a remote one by Spark Connect."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from inseam.adapters.spark.buckets import Extent
+from inseam.adapters.spark.describe import describe_columns, describe_nothing
+from inseam.adapters.spark.dialect import INPUT, selected
+from inseam.adapters.spark.features import Resources, Side, add_views, by_keys, in_order
+from inseam.adapters.spark.relation import Source, frame_of, staged_frame, without_numbers
+from inseam.adapters.spark.rows import SparkRows
+from inseam.adapters.spark.session import Where, running, session, size
+from inseam.adapters.spark.shared import (
+    Limits,
+    Session,
+    ViewPlan,
+    check_condition,
+    check_expression,
+    check_spine,
+    compiled,
+    cores,
+    plan_view,
+    quote,
+    with_system,
+)
+from inseam.adapters.spark.spine import rows_spine, snapshots_spine, table_spine
+from inseam.adapters.spark.staging import ROW, Staged, Staging
+from inseam.adapters.spark.types import column
+from inseam.ir.relation import SEQUENCE, SYSTEM_COLUMNS, Relation
+from inseam.ir.spine import RowsSpine, SnapshotsSpine, Spine, TableSpine
+from inseam.ir.windows import EVENT_TIME, WindowedAggregate
+from inseam.kernel.errors import DataError, DefinitionError
+from inseam.kernel.names import did_you_mean
+from inseam.kernel.types import DataType, Field, Schema
+from inseam.ports.tables import Snapshot, Tables
+
+_REMOTE_TASKS = 8
+"""Tasks at once that a remote Spark is taken to have, where ``threads`` does not say."""
+
+
+class SparkEngine:
+    """`inseam.ports.engine.Engine` on Spark. The session opens at the first rows that are asked for.
+
+    ``master`` (``local[*]``, ``spark://host:7077``) or ``remote`` (``sc://host:15002``; a Databricks token comes from
+    the environment alone). ``memory_limit`` is what each machine may take for data, ``threads`` the tasks at once.
+    ``staging`` is a path or URL that the driver and the workers both see (default: ``directory``); ``conf`` is Spark's
+    own settings. A process works on one Spark.
+    """
+
+    def __init__(
+        self,
+        tables: Tables,
+        *,
+        directory: Path,
+        memory_limit: str = "2GB",
+        threads: int | None = None,
+        master: str = "",
+        remote: str = "",
+        staging: str | Path | None = None,
+        conf: Mapping[str, str] | None = None,
+    ) -> None:
+        self._tables = tables
+        self._where = Where(master or f"local[{threads or '*'}]", remote, size(memory_limit), dict(conf or {}))
+        self._threads = threads
+        self._directory = Path(directory)
+        self._staging = Staging(staging or self._directory)
+        self._path = "auto"
+        # DuckDB on the driver types expressions; it reads no rows but those of a user's own spine file.
+        self._limits = Limits(self._directory, self._where.memory, 1)
+
+    def schema(self, relation: Relation, *, before: Schema | None = None) -> Schema:
+        with Session(self._limits) as typed:
+            found = before if before is not None else self._snapshot(relation).schema
+            return compiled(relation, found, typed).schema
+
+    def scan(
+        self, relation: Relation, *, columns: Sequence[str] | None = None, where: str | None = None
+    ) -> pa.RecordBatchReader:
+        return self.scanned(relation, columns, where).reader()
+
+    def evaluate(self, rows: pa.RecordBatchReader, expressions: Mapping[str, str]) -> pa.RecordBatchReader:
+        return self.evaluated(rows, expressions).reader()
+
+    def spine(self, spine: Spine) -> pa.RecordBatchReader:
+        if isinstance(spine, TableSpine):
+            return table_spine(spine, self._limits.memory)
+        return self.spine_rows(spine).reader()
+
+    def features(self, spine: pa.RecordBatchReader, views: Sequence[WindowedAggregate]) -> pa.RecordBatchReader:
+        return self.feature_rows(spine, views).reader()
+
+    def sort(self, rows: pa.RecordBatchReader, by: Sequence[str]) -> pa.RecordBatchReader:
+        return self.sorted(rows, by).reader()
+
+    def describe(self, rows: pa.RecordBatchReader) -> Mapping[str, Mapping[str, Any]]:
+        staged = self._staging.stage(rows)
+        if not staged.rows:
+            return describe_nothing(staged.schema, self._given().memory)
+        with running("describe"):
+            return describe_columns(self._frame(staged), staged.schema, ROW, self._given().memory)
+
+    def scanned(self, relation: Relation, columns: Sequence[str] | None = None, where: str | None = None) -> SparkRows:
+        """`scan`, left on Spark."""
+        source = self._source(relation, where)
+        schema = with_system(source.schema)
+        wanted = _known(source, columns) if columns is not None else schema.names
+        with running(relation.table):
+            frame = frame_of(self._session(), source, self._given().memory)
+            if where is not None:
+                sql = f"SELECT * FROM {INPUT} WHERE ({where}\n)"
+                frame = selected(frame, sql, schema.to_arrow(), relation.table, self._given().memory)
+            frame = frame.orderBy(column(SEQUENCE).asc_nulls_first())
+            if SEQUENCE not in source.snapshot.schema:
+                frame = without_numbers(frame)
+            frame = frame.select(*map(column, wanted))
+        arrow = Schema(tuple(Field(name, schema.type_of(name) or DataType.STRING) for name in wanted)).to_arrow()
+        return SparkRows(frame, arrow, relation.table, self._staging)
+
+    def evaluated(self, rows: pa.RecordBatchReader, expressions: Mapping[str, str]) -> SparkRows:
+        """`evaluate`, left on Spark."""
+        with Session(self._limits) as typed:
+            before = Schema.from_arrow(rows.schema)
+            types = [(name, check_expression(text, before, name, typed)) for name, text in expressions.items()]
+        schema = Schema.of(types).to_arrow()
+        subject = ", ".join(expressions)
+        staged = self._staging.stage(rows)
+        texts = ", ".join(f"({text}\n) AS {quote(name)}" for name, text in expressions.items())
+        sql = f"SELECT {texts}, {ROW} FROM {INPUT}"
+        with running(subject):
+            frame = selected(
+                self._frame(staged), sql, schema.append(pa.field(ROW, pa.int64())), subject, self._given().memory
+            )
+            return self._ordered(frame, schema, staged, subject)
+
+    def spine_rows(self, spine: RowsSpine | SnapshotsSpine) -> SparkRows:
+        """`spine` of a relation, left on Spark."""
+        source = self._source(spine.relation)
+        with running(spine.relation.table):
+            frame = frame_of(self._session(), source, self._given().memory)
+            made = (
+                rows_spine(spine, source, frame)
+                if isinstance(spine, RowsSpine)
+                else snapshots_spine(spine, source, frame)
+            )
+        return SparkRows(made[0], made[1].to_arrow(), spine.relation.table, self._staging)
+
+    def feature_rows(self, spine: pa.RecordBatchReader, views: Sequence[WindowedAggregate]) -> SparkRows:
+        """`features`, left on Spark."""
+        sides = self._sides(views)
+        check_spine(spine.schema, [plan for side in sides for plan in side.plans])
+        staged = self._staging.stage(spine)
+        if staged.timeless:
+            found = f"{staged.timeless} rows have no {EVENT_TIME}"
+            raise DataError("spine", found, expected="an instant in every row")
+        given, schema = self._given(), staged.schema
+        with running("features"):
+            frame = self._frame(staged)
+            extent = Extent(staged.rows, staged.bytes, staged.earliest or 0, staged.latest or 0)
+            for group in by_keys(sides):
+                frame, schema = add_views(self._session(), frame, schema, group, extent, given)
+            made = [field for view in views for field in view.schema.to_arrow()]
+            return self._ordered(frame, pa.schema([*staged.schema, *made]), staged, "features")
+
+    def sorted(self, rows: pa.RecordBatchReader, by: Sequence[str]) -> SparkRows:
+        """`sort`, left on Spark."""
+        for name in by:
+            if name not in rows.schema.names:
+                raise DataError("sort", f"there is no column {name!r}", mend=did_you_mean(name, rows.schema.names))
+        staged = self._staging.stage(rows)
+        with running("sort"):
+            frame = self._frame(staged).orderBy(*(column(name).asc_nulls_first() for name in (*by, ROW)))
+            frame = frame.select(*map(column, staged.schema.names))
+        return SparkRows(frame, staged.schema, "sort", self._staging, (staged,))
+
+    def _session(self) -> Any:
+        return session(self._where)
+
+    def _given(self) -> Resources:
+        """A local session shares the memory between Spark itself and the tasks' arrays."""
+        tasks = self._threads or (cores() if self._where.is_local else _REMOTE_TASKS)
+        memory = self._where.memory // (2 if self._where.is_local else 1)
+        return Resources(memory // tasks, tasks, self._path)
+
+    def _snapshot(self, relation: Relation) -> Snapshot:
+        return self._tables.snapshot(relation.table, relation.version)
+
+    def _source(self, relation: Relation, where: str | None = None) -> Source:
+        snapshot = self._snapshot(relation)
+        with Session(self._limits) as typed:
+            source = Source(snapshot, compiled(relation, snapshot.schema, typed))
+            if where is not None:
+                check_condition(where, source.schema, relation.table, typed)
+        return source
+
+    def _sides(self, views: Sequence[WindowedAggregate]) -> list[Side]:
+        """The views' plans; those that read one relation by the same keys side by side."""
+        held: dict[object, list[ViewPlan]] = {}
+        with Session(self._limits) as typed:
+            for view in views:
+                plan = plan_view(view, self._snapshot(view.relation), typed)
+                held.setdefault((view.relation, plan.snapshot.version, plan.key_fields), []).append(plan)
+        return [Side(Source(plans[0].snapshot, plans[0].source), tuple(plans)) for plans in held.values()]
+
+    def _frame(self, staged: Staged) -> Any:
+        return staged_frame(self._session(), staged)
+
+    def _ordered(self, frame: Any, schema: pa.Schema, staged: Staged, subject: str) -> SparkRows:
+        return SparkRows(in_order(frame, schema, staged.blocks), schema, subject, self._staging, (staged,))
+
+
+def _known(source: Source, columns: Sequence[str]) -> tuple[str, ...]:
+    known = source.schema.names
+    for name in columns:
+        if name not in known and name not in SYSTEM_COLUMNS:
+            raise DefinitionError(source.relation.table, f"there is no column {name!r}", mend=did_you_mean(name, known))
+    return tuple(columns)

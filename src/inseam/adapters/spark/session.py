@@ -1,0 +1,165 @@
+"""One Spark session a process: local, on a cluster, or remote by Spark Connect. How it is opened and how it behaves."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+import threading
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from inseam.adapters.spark.failure import caught
+from inseam.kernel.errors import InseamError, SettingError
+
+BATCH_ROWS = 65_536
+"""Rows that go to a Python worker and come back at once."""
+
+_ALWAYS = {
+    "spark.sql.session.timeZone": "UTC",
+    # Overflow and casts that fail are errors, as with DuckDB, never NULL.
+    "spark.sql.ansi.enabled": "true",
+    "spark.sql.caseSensitive": "true",
+    "spark.sql.execution.arrow.maxRecordsPerBatch": str(BATCH_ROWS),
+    "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
+}
+_OWN = {
+    "spark.ui.showConsoleProgress": "false",
+    "spark.executorEnv.PYTHONWARNINGS": "ignore::FutureWarning",
+}
+_ALONE = {"spark.ui.enabled": "false", "spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1"}
+"""A Spark in this process serves nobody else."""
+_JAVA = "spark.driver.extraJavaOptions"
+_QUIET = f"-Dlog4j2.configurationFile={(Path(__file__).parent / 'log4j2.properties').as_uri()}"
+TOKEN = "DATABRICKS_TOKEN"
+"""The environment variable that holds the token of a remote Spark; settings never do."""
+
+
+@dataclass(frozen=True)
+class Where:
+    """Which Spark: ``remote`` (a ``sc://`` address) or else ``master``; ``conf`` is Spark's own, set as it starts."""
+
+    master: str = "local[*]"
+    remote: str = ""
+    memory: int = 2 << 30
+    conf: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.remote and not self.master.startswith("local"):
+            found = f"both master {self.master!r} and remote {self.remote!r} are set"
+            raise SettingError("spark", found, expected="one of them")
+        if "token=" in self.remote:
+            mend = f"leave it out, and set {TOKEN} in the environment"
+            raise SettingError("spark.remote", "the address holds a token", mend=mend)
+
+    @property
+    def is_local(self) -> bool:
+        return not self.remote and self.master.startswith("local")
+
+    @property
+    def address(self) -> str:
+        return self.remote or self.master
+
+
+_UNITS = {"": 0, "K": 10, "M": 20, "G": 30, "T": 40}
+
+
+def size(text: str) -> int:
+    """Bytes of a text such as ``2GB`` or ``512MiB``: powers of 1024, as Spark counts."""
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]?)I?B?\s*", text.upper())
+    if match is None:
+        raise SettingError("memory_limit", f"{text!r} is not a size", expected="a size such as 2GB or 512MiB")
+    return int(float(match[1]) * (1 << _UNITS[match[2]]))
+
+
+_lock = threading.Lock()
+_opened: list[tuple[Where, Any]] = []
+
+
+def session(where: Where) -> Any:
+    """The process's session (a ``pyspark.sql.SparkSession``), opened when there is none yet.
+
+    `SettingError` where another one is open, or where this one cannot be opened.
+    """
+    with _lock:
+        if _opened:
+            held, found = _opened[0]
+            if held.address != where.address:
+                raise SettingError(
+                    "spark",
+                    f"this process works on {held.address} already",
+                    expected=f"one Spark a process, not {where.address} beside it",
+                )
+            return found
+        found = _open(where)
+        _opened.append((where, found))
+        return found
+
+
+def close() -> None:
+    """Stop the process's session, and with it all that runs on it."""
+    with _lock:
+        while _opened:
+            _, found = _opened.pop()
+            found.stop()
+
+
+@contextmanager
+def running(subject: str) -> Iterator[None]:
+    """What Spark raises leaves as ours, about ``subject``; at Ctrl-C its jobs end too."""
+    try:
+        with caught(subject):
+            yield
+    except KeyboardInterrupt:
+        for _, found in _opened:
+            found.interruptAll()
+        raise
+
+
+def _open(where: Where) -> Any:
+    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+    os.environ.setdefault("PYSPARK_DRIVER_PYTHON", sys.executable)
+    warnings.filterwarnings("ignore", message="PySpark does not yet fully support pandas", category=FutureWarning)
+    try:
+        with caught("spark"):
+            found = _remote(where) if where.remote else _classic(where)
+            for name, value in _ALWAYS.items():
+                found.conf.set(name, value)
+    except SettingError:
+        raise
+    except InseamError as error:
+        mend = "is Java 17 or newer installed?" if where.is_local else "is it running, and may this machine reach it?"
+        found = error.problems[0].found
+        raise SettingError("spark", f"{where.address} cannot be opened: {found}", mend=mend) from None
+    return found
+
+
+def _classic(where: Where) -> Any:
+    from pyspark.sql import SparkSession
+
+    whose = "driver" if where.is_local else "executor"
+    memory = {f"spark.{whose}.memory": f"{max(where.memory >> 20, 512)}m"}
+    settings = _OWN | memory | (_ALONE if where.is_local else {}) | dict(where.conf)
+    settings[_JAVA] = f"{_QUIET} {settings.get(_JAVA, '')}".strip()
+    builder = SparkSession.builder.appName("inseam").master(where.master)
+    for name, value in settings.items():
+        builder = builder.config(name, value)
+    found = builder.getOrCreate()
+    found.sparkContext.setLogLevel("OFF")
+    return found
+
+
+def _remote(where: Where) -> Any:
+    from pyspark.sql import SparkSession
+
+    token = os.environ.get(TOKEN)
+    separator = "" if where.remote.endswith((";", "/")) else ";" if "/;" in where.remote else "/;"
+    address = where.remote if token is None else f"{where.remote}{separator}token={token};use_ssl=true"
+    builder = SparkSession.builder.remote(address)
+    for name, value in where.conf.items():
+        builder = builder.config(name, value)
+    return builder.getOrCreate()

@@ -24,7 +24,7 @@ def on_server(tmp_path_factory):
 
 class _Mlflow(TrackerContract):
     @pytest.fixture(autouse=True)
-    def client(self, tracker):
+    def connected(self, tracker):
         from mlflow import MlflowClient
 
         self.client = MlflowClient(tracking_uri=tracker._uri, registry_uri=tracker._uri)
@@ -85,14 +85,14 @@ class TestListTracker(TrackerContract):
 
     @pytest.fixture
     def tracker(self):
-        self.tracker = ListTracker()
-        return self.tracker
+        self.held = ListTracker()
+        return self.held
 
     def found(self, id):
-        one = self.tracker.trainings[id]
+        one = self.held.trainings[id]
         bundle = frozenset(path.name for path in one.bundle.iterdir())
         params = {name: str(value) for name, value in one.params.items()}
-        return Found(1, 1, True, params, one.metrics, one.tags, frozenset(self.tracker.files[id]), bundle)
+        return Found(1, 1, True, params, one.metrics, one.tags, frozenset(self.held.files[id]), bundle)
 
     def aliased(self, model, alias):
-        return self.tracker.aliases.get((model, alias))
+        return self.held.aliases.get((model, alias))

@@ -72,7 +72,7 @@ def test_killed_at_any_instant_a_tuned_training_is_done_once(loaded: Path, seed:
             [sys.executable, "-c", TRAIN, str(loaded)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )
         assert process.stdout is not None
-        told = []
+        told: list[str] = []
         while step is not None and len(told) < step and (line := process.stdout.readline()):
             told.append(line)
         if step is not None:

@@ -6,16 +6,14 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import matplotlib as mpl
 import numpy as np
 from cycler import cycler
 from matplotlib.axes import Axes
-from matplotlib.axis import Axis
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.scale import SymmetricalLogScale
 
 Curves = Mapping[str, tuple[np.ndarray, np.ndarray]]
 """By class: whether each row belongs to it, and its stated probability."""
@@ -144,7 +142,7 @@ def residuals(directory: Path, truth: np.ndarray, output: np.ndarray) -> None:
         if np.abs(errors).max() <= 1e-9 * max(float(np.abs(truth).max()), 1e-300):
             axes.set_ylim(-1, 1)
         elif (near := _heavy_tailed(errors)) is not None:
-            _stretch(axes.yaxis, near)
+            _stretch(axes, near, "y")
 
 
 def predicted(directory: Path, truth: np.ndarray, output: np.ndarray) -> None:
@@ -155,8 +153,8 @@ def predicted(directory: Path, truth: np.ndarray, output: np.ndarray) -> None:
         axes.plot(ends, ends, "--", color=_GREY, lw=1)
         axes.set(title="Predicted and true", xlabel="true", ylabel="predicted")
         if (near := _heavy_tailed(np.concatenate([truth, output]))) is not None:
-            _stretch(axes.xaxis, near)
-            _stretch(axes.yaxis, near)
+            _stretch(axes, near, "x")
+            _stretch(axes, near, "y")
 
 
 def importance(directory: Path, importances: Mapping[str, float]) -> None:
@@ -235,10 +233,11 @@ def _dots(count: int) -> dict[str, Any]:
     return {"s": 8, "alpha": 0.4, "linewidths": 0} if count > 200 else {"s": 28, "alpha": 0.8, "linewidths": 0}
 
 
-def _stretch(axis: Axis, near: float) -> None:
+def _stretch(axes: Axes, near: float, axis: Literal["x", "y"]) -> None:
     """A scale that is plain up to ``near`` and logarithmic beyond, with few enough marks to be read."""
-    axis.axes.set(**{f"{axis.axis_name}scale": SymmetricalLogScale(axis, linthresh=near)})
-    axis.get_major_locator().set_params(numticks=7)
+    set_scale = axes.set_xscale if axis == "x" else axes.set_yscale
+    set_scale("symlog", linthresh=near)
+    axes.locator_params(axis=axis, numticks=7)
 
 
 def _heavy_tailed(values: np.ndarray) -> float | None:

@@ -94,16 +94,19 @@ class _Calls(ast.NodeVisitor):
     def _check(self, callee: Callable[..., Any], node: ast.Call) -> None:
         signature = inspect.signature(callee)
         known = [name for name in signature.parameters if name not in _UNTOLD]
+        subject, expected = self._subject or callee.__name__, ", ".join(known)
         for keyword in list(node.keywords):
             if keyword.arg is not None and keyword.arg not in signature.parameters:
                 near, given = nearest(keyword.arg, known), {other.arg for other in node.keywords}
-                self._tell(
-                    callee,
-                    keyword,
-                    "parameter-unknown",
-                    f"{callee.__name__} has no parameter {keyword.arg!r}",
-                    expected=", ".join(known),
-                    mend="leave it out" if near is None else f"did you mean {near!r}?",
+                self.problems.append(
+                    Problem(
+                        "parameter-unknown",
+                        subject,
+                        f"{callee.__name__} has no parameter {keyword.arg!r}",
+                        expected,
+                        mend="leave it out" if near is None else f"did you mean {near!r}?",
+                        place=Place(self.file, keyword.lineno),
+                    )
                 )
                 if near is None or near in given:
                     node.keywords.remove(keyword)
@@ -115,17 +118,7 @@ class _Calls(ast.NodeVisitor):
             signature.bind(*node.args, **{str(keyword.arg): keyword.value for keyword in node.keywords})
         except TypeError as error:
             self.can_run = False
-            self._tell(callee, node, "parameter-missing", f"{callee.__name__}: {error}", expected=", ".join(known))
-
-    def _tell(
-        self,
-        callee: Callable[..., Any],
-        at: ast.Call | ast.keyword,
-        code: str,
-        found: str,
-        *,
-        expected: str,
-        mend: str = "",
-    ) -> None:
-        place = Place(self.file, at.lineno)
-        self.problems.append(Problem(code, self._subject or callee.__name__, found, expected, mend, place))
+            place = Place(self.file, node.lineno)
+            self.problems.append(
+                Problem("parameter-missing", subject, f"{callee.__name__}: {error}", expected, place=place)
+            )

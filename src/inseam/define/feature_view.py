@@ -28,7 +28,7 @@ class FeatureView(Declaration):
     ``every="0s"`` is continuous. With a ``timezone``, whole days begin at local midnight. ``ttl`` bounds the age of
     features without a window.
 
-    >>> from inseam import count
+    >>> from inseam import Source, count
     >>> orders = Source("orders", "orders.csv", timestamp="ordered_at")
     >>> customer = Entity("customer", key="customer_id")
     >>> spend = FeatureView("spend", orders, customer, every="1d", features={"n": count(over="30d")})

@@ -124,6 +124,7 @@ def snapshots(
 def rows(source: Rows, *entities: Entity, columns: tuple[str, ...] | list[str] | str = ()) -> SpineRows:
     """Each row of a source at its own instant; ``columns`` are carried along, as the request will bring them.
 
+    >>> from inseam import Source
     >>> orders = Source("orders", "orders.csv", timestamp="ordered_at")
     >>> rows(orders, Entity("customer", key="customer_id"), columns=["amount", "channel"]).columns
     ('amount', 'channel')

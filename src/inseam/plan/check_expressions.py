@@ -74,8 +74,9 @@ def _read(expression: Expression, schema: Schema | None) -> Iterator[Problem]:
     try:
         columns = columns_of(text)
     except ValueError as error:
-        found = f"{what} is {text!r}: {error}"
-        yield expression.problem("expression-invalid", found, expected="a SQL expression over one row")
+        yield expression.problem(
+            "expression-invalid", f"{what} is {text!r}: {error}", expected="a SQL expression over one row"
+        )
         return
     unstable = unstable_part(text)
     if unstable is not None:

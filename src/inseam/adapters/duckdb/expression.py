@@ -9,7 +9,7 @@ import duckdb
 import sqlglot
 from sqlglot import exp
 
-from inseam.adapters.duckdb.session import Session
+from inseam.adapters.duckdb.session import SQL_TYPES, Session, quote
 from inseam.kernel.errors import DefinitionError
 from inseam.kernel.names import did_you_mean
 from inseam.kernel.types import DataType, Schema, data_type
@@ -74,6 +74,12 @@ def check_columns(tree: exp.Expr, known: Collection[str], subject: str, made: Co
         raise DefinitionError(subject, f"there is no column {column.name!r}", mend=did_you_mean(column.name, known))
 
 
+def typed_rows(schema: Schema) -> str:
+    """SELECT of no rows with these columns: for checking types without data."""
+    columns = ", ".join(f"NULL::{SQL_TYPES[field.type]} AS {quote(field.name)}" for field in schema)
+    return f"SELECT {columns} WHERE false"
+
+
 def check_expression(text: str, schema: Schema, subject: str, session: Session) -> DataType:
     """The type of a row-wise expression over columns of ``schema``; `DefinitionError` says what is wrong with it."""
     tree = parse(text, subject)
@@ -81,8 +87,6 @@ def check_expression(text: str, schema: Schema, subject: str, session: Session) 
         raise DefinitionError(subject, f"{text!r} is a statement", expected=_ROW_BY_ROW)
     check_row_wise(tree, subject)
     check_columns(tree, schema.names, subject)
-    from inseam.adapters.duckdb.relation import typed_rows
-
     found = session.run(f"SELECT ({text}\n) AS value FROM ({typed_rows(schema)})", subject).schema.field("value")
     try:
         return data_type(found.type)

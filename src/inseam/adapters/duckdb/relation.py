@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from inseam.adapters.duckdb.expression import check_columns, check_row_wise, parse
+from inseam.adapters.duckdb.expression import check_columns, check_row_wise, parse, typed_rows
 from inseam.adapters.duckdb.session import SQL_TYPES, Session, literal, quote
 from inseam.adapters.duckdb.transform import function_sql
 from inseam.ir.relation import INGESTED_AT, SEQUENCE, SYSTEM_COLUMNS, Relation, SqlTransform
@@ -39,12 +39,6 @@ def with_system(schema: Schema) -> Schema:
     """The columns with the system columns behind them."""
     own = tuple(field for field in schema if field.name not in SYSTEM_COLUMNS)
     return Schema(own + _SYSTEM_FIELDS)
-
-
-def typed_rows(schema: Schema) -> str:
-    """SELECT of no rows with these columns: for checking types without data."""
-    columns = ", ".join(f"NULL::{SQL_TYPES[field.type]} AS {quote(field.name)}" for field in schema)
-    return f"SELECT {columns} WHERE false"
 
 
 def read(snapshot: Snapshot) -> str:

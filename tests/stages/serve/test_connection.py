@@ -7,7 +7,7 @@ import time
 import pytest
 from real_server import PREDICT, prepare, running
 
-PATIENCE = 0.6
+PATIENCE = 1.5
 BOUND = 12
 ROW = json.dumps({"customer_id": "c1", "basket_value": 1.0}).encode()
 
@@ -17,7 +17,7 @@ def server(tmp_path_factory):
     directory = tmp_path_factory.mktemp("serve")
     prepare(directory)
     told = {"client_timeout_seconds": PATIENCE, "max_connections": BOUND, "max_head_bytes": 4096}
-    with running(directory, **told, keep_alive_seconds=1) as started:
+    with running(directory, **told, keep_alive_seconds=60) as started:
         started.await_ready()
         yield started
 

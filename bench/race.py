@@ -47,6 +47,7 @@ def run(race: Race, doc: str, *, rows: int, spine: int, rounds: int) -> None:
     parser.add_argument("--alone", action="store_true", help="ours without the peers, whose memory grows with the rows")
     parser.add_argument("--directory", help="where the data and what does not fit in memory goes")
     parser.add_argument("--peers", type=Path, help="folder of the hand-written peers")
+    parser.add_argument("--venv", type=Path, help="a virtual environment with Feast, for the point-in-time join")
     parser.add_argument("--run", nargs=2, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.run:
@@ -77,6 +78,9 @@ def _commands(race: Race, options: argparse.Namespace, folder: str) -> dict[str,
         script, programs, more = race.hand_written
         for program in programs:
             commands[f"C, {program}"] = [sys.executable, str(options.peers / script), program, *more]
+        if options.venv and script == "p_peers.py":
+            feast = [str(options.venv / "bin" / "python"), str(options.peers / script), "feast_duckdb", *more]
+            commands["Feast, DuckDB store"] = feast
     return commands
 
 

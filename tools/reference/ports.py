@@ -21,6 +21,7 @@ PORTS = {
     "online": "OnlineStore",
     "tracker": "Tracker",
     "model_format": "ModelFormat",
+    "stream_log": "StreamLog",
 }
 
 

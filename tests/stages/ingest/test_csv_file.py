@@ -84,7 +84,7 @@ def test_a_record_longer_than_any_is_refused_with_its_line(tmp_path: Path, monke
     text = "a,b\n" + "1,2\n" * 10 + '3,"' + "4,5\n" * 5_000
     with pytest.raises(DataError, match="quote that is left open") as raised:
         read(written(tmp_path, text))
-    assert "a record after line 12 is longer" in raised.value.problems[0].found
+    assert "a record at or after line 12 is longer" in raised.value.problems[0].found
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])

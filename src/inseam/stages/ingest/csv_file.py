@@ -237,7 +237,7 @@ def _unreadable(file: InputFile, spec: SourceSpec, place: _Place, error: Excepti
     if is_longer:
         return DataError(
             f"source:{spec.name}",
-            f"{file.path.name}: a record after line {place.line} is longer than {LONGEST_RECORD >> 20} MiB",
+            f"{file.path.name}: a record at or after line {place.line} is longer than {LONGEST_RECORD >> 20} MiB",
             mend="close the quote that is left open there, or declare the delimiter",
         )
     return DataError(f"source:{spec.name}", f"{file.path.name} cannot be read after line {place.line}: {error}")

@@ -102,3 +102,49 @@ def test_all_unknown_settings_are_told_at_once(tmp_path: Path) -> None:
     with pytest.raises(SettingError) as caught:
         read_settings(tmp_path, variables={})
     assert [problem.mend for problem in caught.value.problems] == ["did you mean 'memory'?", "did you mean 'home'?"]
+
+
+class TestOnlineUrl:
+    URL = "redis://cache.internal:6379/2?ttl=30d"
+
+    def read(self, root: Path, url: str = URL, online: str = "redis", **variables: str) -> str:
+        text = f'[project]\nname = "shop"\n[environments.default]\nonline = "{online}"\nonline_url = "{url}"\n'
+        return read_settings(write(root, text), variables=variables).online_url
+
+    def test_the_file_may_say_where_and_the_environment_overrides_it(self, tmp_path: Path) -> None:
+        assert self.read(tmp_path) == self.URL
+        assert self.read(tmp_path, INSEAM_ONLINE_URL="redis://:pw@b/0") == "redis://:pw@b/0"
+
+    @pytest.mark.parametrize("url", ["redis://:hush@b/0", "redis://u:hush@b/0", "redis://b/0?password=hush"])
+    def test_the_file_may_hold_no_password(self, tmp_path: Path, url: str) -> None:
+        with pytest.raises(SettingError, match="holds a password") as caught:
+            self.read(tmp_path, url, INSEAM_ONLINE_URL="redis://b/0")
+        assert "hush" not in str(caught.value)
+
+    @pytest.mark.parametrize(
+        ("url", "expected"),
+        [
+            ("redis://b:1/0?ttl=1d", "redis://:p%2Fw%40%C3%BC@b:1/0?ttl=1d"),
+            ("rediss://fleet@b/0", "rediss://fleet:p%2Fw%40%C3%BC@b/0"),
+            ("unix:///run/redis.sock?db=1", "unix://:p%2Fw%40%C3%BC@/run/redis.sock?db=1"),
+        ],
+    )
+    def test_the_password_may_come_from_a_file_of_its_own(self, tmp_path: Path, url: str, expected: str) -> None:
+        secret = tmp_path / "password"
+        secret.write_text("p/w@ü\n")
+        assert self.read(tmp_path, url, INSEAM_ONLINE_PASSWORD_FILE=str(secret)) == expected
+
+    def test_two_passwords_or_a_file_that_is_not_there_are_told(self, tmp_path: Path) -> None:
+        missing = str(tmp_path / "nothing")
+        with pytest.raises(SettingError, match="a password too"):
+            self.read(tmp_path, INSEAM_ONLINE_URL="redis://:pw@b/0", INSEAM_ONLINE_PASSWORD_FILE=missing)
+        with pytest.raises(SettingError, match="cannot be read"):
+            self.read(tmp_path, INSEAM_ONLINE_PASSWORD_FILE=missing)
+
+    def test_a_url_for_a_directory_is_told(self, tmp_path: Path) -> None:
+        with pytest.raises(SettingError, match="online is lmdb"):
+            self.read(tmp_path, online="lmdb")
+
+    def test_settings_that_are_shown_hide_it(self, tmp_path: Path) -> None:
+        root = write(tmp_path, '[project]\nname = "shop"\n[environments.default]\nonline = "redis"\n')
+        assert "hush" not in repr(read_settings(root, variables={"INSEAM_ONLINE_URL": "redis://:hush@b/0"}))

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from inseam.kernel.clock import SECOND, parse_duration
 from inseam.kernel.errors import SettingError
+
+_SETTING = "INSEAM_ONLINE_URL, or online_url in inseam.toml"
 
 
 def shown(url: str) -> str:
@@ -27,8 +30,13 @@ class UrlOptions:
     (2592000.0, None, 'redis://localhost/0?max_connections=4&ssl_cert_reqs=none')
     """
 
-    def __init__(self, url: str, names: tuple[str, ...]) -> None:
-        parts = urlsplit(url)
+    def __init__(self, url: str | Path, names: tuple[str, ...]) -> None:
+        if isinstance(url, Path):  # what an adapter is given when no URL is set
+            raise SettingError("online_url", "it is not set", expected="where the server is", mend=f"set {_SETTING}")
+        try:
+            parts = urlsplit(url)
+        except ValueError:
+            raise SettingError("online_url", "it is no URL", expected="scheme://host:port/...") from None
         pairs = parse_qsl(parts.query, keep_blank_values=True)
         self._values = {name: value for name, value in pairs if name in names}
         rest = [(name, value) for name, value in pairs if name not in names]

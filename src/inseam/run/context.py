@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from inseam.ports.engine import Engine
     from inseam.ports.ledger import Ledger
     from inseam.ports.online import OnlineStore
+    from inseam.ports.stream_log import StreamLog
     from inseam.ports.tables import Tables
     from inseam.ports.tracker import Tracker
 
@@ -82,7 +83,17 @@ class Context:
 
     @cached_property
     def online(self) -> OnlineStore:
-        opened: OnlineStore = self._adapter("online", self.settings.online)(self.path("online"))
+        settings, make = self.settings, self._adapter("online", self.settings.online)
+        opened: OnlineStore
+        if settings.online_url:  # a server, which other projects and environments use too
+            opened = make(settings.online_url, namespace=f"{settings.project}:{settings.environment}")
+        else:
+            opened = make(self.path("online"))
+        return opened
+
+    @cached_property
+    def stream_log(self) -> StreamLog:
+        opened: StreamLog = self._adapter("stream_log", "lmdb")(self.path("stream"))
         return opened
 
     @cached_property

@@ -11,6 +11,7 @@ from typing import Any
 
 from inseam.kernel.errors import NotFoundError, Problem, SettingError
 from inseam.kernel.names import did_you_mean, is_name
+from inseam.run.online_url import refuse_password, with_password
 from inseam.stages.serve.settings import ServeSettings, changed, from_variables
 
 FILE = "inseam.toml"
@@ -37,6 +38,9 @@ class Settings:
     """A database URL; empty: SQLite under ``home``."""
     online: str = "lmdb"
     """The adapter that keeps online rows."""
+    online_url: str = field(default="", repr=False)
+    """Where it is, for one that is a server. A password belongs into INSEAM_ONLINE_URL, or into the file that
+    INSEAM_ONLINE_PASSWORD_FILE names."""
     tracking: str = ""
     """An MLflow URI; empty: SQLite under ``home``."""
     memory: str = "2GB"
@@ -97,13 +101,19 @@ def read_settings(root: Path, environment: str | None = None, variables: Mapping
     where = f"{path} [environments.{chosen}"
     served = _section(values, "serve", path)
     values.pop("serve", None)
+    refuse_password(values.get("online_url", ""), f"{where}]")
     for key in _CHOICES:
         override = variables.get(f"INSEAM_{key.upper()}")
         if override is not None:
             values[key] = override
     base = Settings(root=root, project=name, definitions=definitions or name, environment=chosen)
     serve = changed(changed(base.serve, served, f"{where}.serve]"), from_variables(variables), "INSEAM_SERVE_*")
-    return replace(base, serve=serve, **_typed(values, f"{where}]"))
+    found = replace(base, serve=serve, **_typed(values, f"{where}]"))
+    if found.online_url and found.online == Settings.online:
+        raise SettingError(
+            f"{where}]", f"online_url is set, and online is {found.online}: a directory", mend='online = "redis"'
+        )
+    return replace(found, online_url=with_password(found.online_url, variables))
 
 
 def _document(path: Path) -> Mapping[str, Any]:

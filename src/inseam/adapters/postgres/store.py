@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from pathlib import Path
 from typing import TypeVar
 
 import psycopg
@@ -29,7 +30,7 @@ class PostgresStore:
     The URL may say ``timeout`` (of a read, 250ms) and ``connections`` (the most, 8) beside the options of libpq.
     """
 
-    def __init__(self, url: str, *, namespace: str) -> None:
+    def __init__(self, url: str | Path, *, namespace: str = "") -> None:
         options = UrlOptions(url, ("timeout", "connections"))
         _check(options.url)
         self._name = shown(options.url)

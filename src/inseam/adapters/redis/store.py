@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 from zlib import crc32
 
@@ -35,7 +36,7 @@ class RedisStore:
     A table that expired row by row would answer "never seen" for entities that were.
     """
 
-    def __init__(self, url: str, *, namespace: str) -> None:
+    def __init__(self, url: str | Path, *, namespace: str = "") -> None:
         options = UrlOptions(url, ("timeout", "ttl", "connections"))
         self._address = Address.parse(options.url)
         self._layout = Layout(namespace)

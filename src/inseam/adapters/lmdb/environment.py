@@ -53,7 +53,7 @@ class Environment:
         """``work`` in one durable write transaction, which makes tables that are missing; a full map is doubled."""
         with self.lock:
             if not self.is_writable:
-                raise RefusedError(str(self.path), "this online store was opened for reading only")
+                raise RefusedError(str(self.path), "this store was opened for reading only")
             return self._retry(lambda: self._change(tables, work))
 
     def _retry(self, attempt: Callable[[], T]) -> T:
@@ -127,7 +127,7 @@ class Environment:
         """Open the directory; None when it is to be read and holds nothing yet."""
         data = self.path / "data.mdb"
         if not self.holders:
-            raise SettingError(str(self.path), "this online store was closed")
+            raise SettingError(str(self.path), "this store was closed")
         try:
             if self.is_writable:
                 self.path.mkdir(parents=True, exist_ok=True)
@@ -146,7 +146,7 @@ class Environment:
         return self._open
 
     def _fault(self, act: str, error: Exception) -> SettingError:
-        return SettingError(str(self.path), f"the online store cannot be {act}: {error}")
+        return SettingError(str(self.path), f"the store cannot be {act}: {error}")
 
 
 _registry: dict[Path, Environment] = {}

@@ -232,3 +232,14 @@ def test_a_hot_key_is_answered_in_slices_of_time(
     with pytest.raises(SettingError, match="of one key") as raised:
         read("1KB")
     assert raised.value.problems[0].subject == "ever"
+
+
+@pytest.mark.parametrize("path", ["auto", "general"])
+def test_a_whole_sum_beyond_64_bits_is_refused(engine: DuckdbEngine, tables: DeltaTables, path: str) -> None:
+    rows = {"customer": [1, 1], "at": pa.array([day(1), day(2)], STAMP), "n": [2**63 - 1, 1]}
+    tables.append("sources/orders", pa.table(rows).to_reader())
+    engine._path = path
+    made = [view(AggregateSpec("total", AggregateKind.SUM, DataType.INT64, "n"))]
+    with pytest.raises(DataError, match="does not fit into 64 bits") as raised:
+        engine.features(spine(customer=[1], event_time=pa.array([day(3)], STAMP)), made).read_all()
+    assert raised.value.problems[0].subject == "spend"

@@ -15,6 +15,7 @@ from inseam.kernel.types import DataType, arrow_type
 
 _ROW = "_row"
 """The event's own number as a column: the first or last of it tells which row any cell is to be taken from."""
+SUM_AS_FLOAT = "sum CAST(... AS DOUBLE) by a transform of the source"
 _BY_VALUE = (AggregateKind.MIN, AggregateKind.MAX)
 
 
@@ -48,7 +49,7 @@ def sweep_view(plan: ViewPlan, events: Events, keys: SpineKeys, boundary: Array,
             threads,
         )
     except OverflowError as error:
-        raise DataError(view.name, str(error), mend="sum CAST(... AS DOUBLE) by a transform of the source") from None
+        raise DataError(view.name, str(error), mend=SUM_AS_FLOAT) from None
     arrays = []
     for spec, answer in zip(specs, answers, strict=True):
         if spec.kind in PLACES:

@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from inseam.adapters.duckdb.events import coded, numbers
+from inseam.adapters.duckdb.fast import SUM_AS_FLOAT
 from inseam.adapters.duckdb.keys import CODE, Array, SpineKeys
 from inseam.adapters.duckdb.session import Session, quote
 from inseam.adapters.duckdb.sweep import Ask, sweep
@@ -20,6 +21,7 @@ from inseam.ir.aggregates import AggregateSpec
 from inseam.ir.relation import SEQUENCE
 from inseam.ir.window_expression import BOUNDARY, EVENT, KNOWN, ORDER, PAIR, window_values
 from inseam.ir.windows import WindowedAggregate
+from inseam.kernel.errors import DataError
 from inseam.kernel.types import DataType, Field, Schema, arrow_type
 
 _CELL_BYTES = 32
@@ -47,7 +49,10 @@ def query_view(
             pieces.append(found.drop_columns([PAIR]))
         session.connection.execute("DROP TABLE events")
     table = pa.concat_tables(pieces)
-    return [_spread(table.column(spec.name), pair_of, spec) for spec in specs]
+    try:
+        return [_spread(table.column(spec.name), pair_of, spec) for spec in specs]
+    except pa.ArrowInvalid as error:  # DuckDB sums whole numbers in 128 bits
+        raise DataError(plan.view.name, f"a sum does not fit into 64 bits: {error}", mend=SUM_AS_FLOAT) from None
 
 
 def _pairs(codes: Array, boundary: Array) -> tuple[Array, pa.Table]:

@@ -62,6 +62,7 @@ def root(tmp_path: Path) -> Path:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_a_weaker_one_is_refused_and_a_better_one_promoted(root: Path) -> None:
     assert inseam(root, "ingest", "--history")[0] == 0
     code, first = inseam(root, "train", "lapse", "--param", "depth=1", "--json")

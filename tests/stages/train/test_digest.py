@@ -43,6 +43,7 @@ def digests(*learners, threads):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_each_framework_and_task_gives_one_digest_in_two_processes():
     names = ("boosted", "light", "linear", "histogram", "network")
     first = digests(*names, threads=2)
@@ -51,5 +52,6 @@ def test_each_framework_and_task_gives_one_digest_in_two_processes():
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_trees_of_xgboost_and_lightgbm_do_not_depend_on_the_number_of_threads():
     assert digests("boosted", "light", threads=1) == digests("boosted", "light", threads=2)

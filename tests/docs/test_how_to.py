@@ -15,7 +15,13 @@ from inseam.testing.postgres import postgres_server
 FROM_NOTHING = ("load-dirty-data", "choose-an-environment", "save-a-model")
 ON_DATA = ("write-an-on-demand-feature", "tune-a-model")
 ON_A_MODEL = ("gates-and-promotion", "score-a-batch", "read-the-prediction-log")
-WITH_TESTS_OF_THEIR_OWN = ("use-postgresql", "add-a-model-format", "change-a-feature", "serve-beyond-this-machine")
+WITH_TESTS_OF_THEIR_OWN = (
+    "use-postgresql",
+    "add-a-model-format",
+    "change-a-feature",
+    "serve-beyond-this-machine",
+    "spark",
+)
 
 
 def test_every_guide_has_a_test() -> None:

@@ -8,6 +8,7 @@ from urllib.request import urlopen
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 
 from inseam.adapters.delta.tables import DeltaTables
@@ -137,6 +138,7 @@ def test_a_hot_key_is_shared_by_all_tasks(
     tables: DeltaTables, engine: SparkEngine, duckdb: DuckdbEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tables.append("sales", events(400_000, hot=0.2).to_reader())
+    monkeypatch.setattr(buckets, "_FEW", 0)
     views = [view("sales", "sales", ("sum", "last", "distinct"), (DAY, 7 * DAY))]
     spine = reads(40_000, hot=0.2)
     expected = duckdb.features(spine.to_reader(), views).read_all()
@@ -151,11 +153,14 @@ def test_a_hot_key_is_shared_by_all_tasks(
     assert sum(split) < 1.2 * sum(whole)
 
 
-def test_a_hot_key_in_windows_without_a_beginning(
-    tables: DeltaTables, engine: SparkEngine, duckdb: DuckdbEngine
+def test_a_hot_key_in_windows_without_a_beginning_and_one_that_is_never_read(
+    tables: DeltaTables, engine: SparkEngine, duckdb: DuckdbEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(buckets, "_FEW", 0)
     tables.append("sales", events(200_000, hot=0.4).to_reader())
-    views = [view("sales", "sales", ("sum", "min", "first"), (None,))]
+    table = events(200_000, hot=0.3, seed=5)
+    tables.append("visits", table.set_column(0, "customer", pc.add(table["customer"], 1_000)).to_reader())
+    views = [view("sales", "sales", ("sum", "min", "first"), (None,)), view("visits", "visits", ("sum",), (None,))]
     spine = reads(30_000, hot=0.4)
     assert engine.features(spine.to_reader(), views).read_all() == duckdb.features(spine.to_reader(), views).read_all()
 

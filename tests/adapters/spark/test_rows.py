@@ -11,10 +11,13 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
+from inseam.adapters.delta.tables import DeltaTables
 from inseam.adapters.duckdb.engine import DuckdbEngine
 from inseam.adapters.spark.engine import SparkEngine
 from inseam.adapters.spark.rows import Batches
+from inseam.ir.relation import Relation
 from inseam.kernel.errors import ConflictError, DataError, DefinitionError
+from inseam.kernel.types import Schema
 
 # More rows than a block has, so that what comes back is in several partitions.
 COUNT = 300_000
@@ -43,12 +46,11 @@ def numbered() -> pa.Table:
 
 
 def test_rows_are_mapped_and_written_by_the_workers_in_their_order(engine: SparkEngine, tmp_path: Path) -> None:
-    rows = engine.sorted(numbered().to_reader(7_000), ["k"])
-    assert rows.schema.names == ["k", "n"]
+    rows = engine.evaluated(numbered().to_reader(7_000), {"n": "n + k"})
     mapped = rows.map(doubled, pa.schema([("twice", pa.int64())]))
     parts = mapped.write(tmp_path / "out")
     table = numbered()
-    expected = 2 * np.argsort(table["k"].to_numpy(), kind="stable")
+    expected = 2 * (table["n"].to_numpy() + table["k"].to_numpy())
     assert np.array_equal(pa.concat_tables(map(pq.read_table, parts))["twice"].to_numpy(), expected)
     assert np.array_equal(mapped.reader().read_all()["twice"].to_numpy(), expected)
     assert sorted(str(path) for path in (tmp_path / "out").iterdir()) == list(parts)
@@ -135,18 +137,23 @@ def test_an_error_of_the_stream_that_comes_in_goes_out_as_it_was(engine: SparkEn
         engine.evaluate(rows, {"x": "n"}).read_all()
 
 
-def test_sort_puts_nulls_first_and_keeps_ties_in_order(engine: SparkEngine, tmp_path: Path) -> None:
-    table = numbered()
-    keys = table["k"].to_numpy()
-    rows = table.set_column(0, "k", pa.array(keys, mask=keys == 7)).append_column(
-        "s", pa.array(keys % 3).cast("string")
+def test_rows_that_repeat_are_those_of_duckdb(
+    engine: SparkEngine, duckdb: DuckdbEngine, tables: DeltaTables, tmp_path: Path
+) -> None:
+    random = np.random.default_rng(4)
+    k, n = random.integers(0, 400, COUNT), random.integers(0, 900, COUNT)
+    s = pa.array(k % 7, mask=random.random(COUNT) < 0.1).cast(pa.string())
+    rows = pa.table(
+        {"k": pa.array(k, mask=k == 7), "n": n, "s": s, "at": pa.array(n).cast(pa.timestamp("us", tz="UTC"))}
     )
-    found = engine.sort(rows.to_reader(7_000), ["s", "k"]).read_all()
-    order = np.lexsort((np.arange(COUNT), np.where(keys == 7, -1, keys), keys % 3))
-    assert np.array_equal(found["n"].to_numpy(), order)
-    assert found.schema.names == ["k", "n", "s"]
+    tables.append("held", rows.slice(0, 500).to_reader())
+    held = Relation("held", "at", Schema(()))
+    for by, relation in ((["k", "n", "s"], None), (["k", "n", "s"], held), (["at", "s"], held)):
+        found = engine.repeated(rows.to_reader(7_000), by, relation).read_all()
+        assert found == duckdb.repeated(rows.to_reader(), by, relation).read_all()
+        assert 0 < found.num_rows < COUNT
     with pytest.raises(DataError, match="'kk'"):
-        engine.sort(rows.to_reader(), ["kk"])
+        engine.repeated(rows.to_reader(), ["kk"])
     del found
     assert list((tmp_path / "staging").glob("spark-*")) == []
 

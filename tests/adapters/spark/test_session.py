@@ -16,7 +16,7 @@ from inseam.adapters.spark.session import size
 from inseam.kernel.errors import SettingError
 from inseam.kernel.types import Schema
 
-_ROWS = Schema.of([("n", "int64")]).to_arrow().empty_table()
+_ONE = pa.table({"n": [1]})
 
 
 def test_sizes() -> None:
@@ -27,10 +27,10 @@ def test_sizes() -> None:
 
 
 def test_a_process_works_on_one_spark(engine: SparkEngine, tables: DeltaTables, tmp_path: Path) -> None:
-    assert engine.sort(_ROWS.to_reader(), ["n"]).read_all().num_rows == 0
+    assert engine.repeated(_ONE.to_reader(), ["n"]).read_all().num_rows == 0
     other = SparkEngine(tables, directory=tmp_path, master="local[1]")
     with pytest.raises(SettingError, match=r"local\[2\]"):
-        other.sort(_ROWS.to_reader(), ["n"])
+        other.repeated(_ONE.to_reader(), ["n"])
 
 
 def test_contradicting_and_leaking_settings_are_refused(tables: DeltaTables, tmp_path: Path) -> None:
@@ -45,12 +45,13 @@ def test_opening_takes_no_spark(tables: DeltaTables, tmp_path: Path, orders: Del
 
     never = SparkEngine(tables, directory=tmp_path, master="spark://nowhere.invalid:1")
     assert never.schema(Relation("sources/orders", "at", Schema(()))).names[0] == "customer"
+    assert never.evaluate(_ONE.slice(1).to_reader(), {"twice": "2 * n"}).read_all().num_rows == 0
 
 
 def test_rows_that_are_staged_are_removed(engine: SparkEngine, tmp_path: Path) -> None:
-    rows = engine.sorted(pa.table({"n": [2, 1]}).to_reader(), ["n"])
+    rows = engine.evaluated(pa.table({"n": [2, 1]}).to_reader(), {"n": "n"})
     assert len(list((tmp_path / "staging").glob("spark-*"))) == 1
-    assert rows.reader().read_all()["n"].to_pylist() == [1, 2]
+    assert rows.reader().read_all()["n"].to_pylist() == [2, 1]
     del rows
     assert list((tmp_path / "staging").glob("spark-*")) == []
 
@@ -62,7 +63,7 @@ def endless(batches: Batches) -> Batches:
 
 
 def test_ctrl_c_ends_the_jobs_too(engine: SparkEngine) -> None:
-    rows = engine.sorted(pa.table({"n": [2, 1]}).to_reader(), ["n"])
+    rows = engine.evaluated(pa.table({"n": [2, 1]}).to_reader(), {"n": "n"})
     assert rows.reader().read_all().num_rows == 2
     tracker = engine._session().sparkContext.statusTracker()
 

@@ -8,8 +8,9 @@ beginning reach every event before them: there the slices share the spine rows, 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
 from itertools import pairwise
 from typing import Any
 
@@ -19,12 +20,13 @@ import pyarrow as pa
 from inseam.adapters.spark.shared import ViewPlan, boundary_of, span
 from inseam.adapters.spark.types import SPARK_TYPES, column
 from inseam.ir.windows import EVENT_TIME
-from inseam.kernel.types import Field, arrow_type
+from inseam.kernel.types import Field
 
 BUCKET = "_bucket"
-_SAMPLE = 200_000
-_FEW = 100_000
-"""Rows below which no key is heavy enough to look for."""
+_SAMPLE = 1_000
+"""Rows a bucket that are looked at to find heavy keys."""
+_FEW = 5_000_000
+"""Rows below which looking for heavy keys costs more than one of them would."""
 _SLICES = 4
 """Slices of a bucket's fair share that a heavy key is cut into."""
 _EVER = 1 << 62
@@ -69,46 +71,51 @@ def find_heavy(
 
     if count < 2 or rows < _FEW:
         return None
-    fraction = min(1.0, _SAMPLE / rows)
-    at = f.unix_micros(column(EVENT_TIME).cast("timestamp"))
+    # So many that half a bucket's share is some hundreds of them.
+    fraction = min(1.0, _SAMPLE * count / rows)
+    names = [column(field.name) for field in fields]
     keys = [_key(field).alias(field.name) for field in fields]
-    seen = spine.select(*keys, at.alias("_at")).sample(fraction, seed=7)
+    seen = spine.select(*keys).sample(fraction, seed=7)
     for side in events:
-        seen = seen.unionAll(side.select(*keys, f.lit(None).cast("bigint").alias("_at")).sample(fraction, seed=7))
-    least = rows * fraction / count / 2
-    quantiles = f.percentile_approx("_at", [n / 256 for n in range(1, 256)]).alias("_quantiles")
-    counted = seen.groupBy(*(column(field.name) for field in fields)).agg(f.count(f.lit(1)).alias("_n"), quantiles)
-    found = counted.where(f.col("_n") > least).orderBy(f.col("_n").desc()).limit(2 * count).collect()
-    held = [row for row in found if all(row[field.name] is not None for field in fields)]
-    if not held:
+        seen = seen.unionAll(side.select(*keys).sample(fraction, seed=7))
+    counted = seen.groupBy(*names).agg(f.count(f.lit(1)).alias("_n")).where(f.col("_n") > rows * fraction / count / 2)
+    shares = counted.where(_held(fields)).withColumn("_share", f.col("_n") / (rows * fraction)).drop("_n").toArrow()
+    if not shares.num_rows:
         return None
-    return _sliced(fields, held, sides, count, extent, rows * fraction)
+    at = f.unix_micros(column(EVENT_TIME).cast("timestamp")).alias("_at")
+    beside = _beside(spine.select(*keys, at), fields, shares, "inner")
+    quantiles = f.percentile_approx("_at", [n / 256 for n in range(1, 256)], 1_000).alias("_quantiles")
+    reads = beside.groupBy(*names).agg(quantiles).collect()
+    found = {tuple(row[field.name] for field in fields): row["_quantiles"] for row in reads}
+    return _sliced(fields, shares, found, sides, count, extent)
 
 
 def _sliced(
-    fields: Sequence[Field], held: Sequence[Any], sides: Sequence[Sequence[ViewPlan]], count: int, extent: Extent,
-    sampled: float,
+    fields: Sequence[Field], shares: pa.Table, reads: Mapping[tuple[Any, ...], Sequence[int]],
+    sides: Sequence[Sequence[ViewPlan]], count: int, extent: Extent,
 ) -> Heavy:  # fmt: skip
+    """Slices of about equal numbers of spine rows. A key that the spine never reads has none: its events go nowhere."""
     columns: dict[str, list[Any]] = {name: [] for name in ("_cuts", "_buckets")}
     columns |= {f"{end}_{side}": [] for side in range(len(sides)) for end in ("_since", "_before")}
     dealt = 0
-    for row in held:
-        wanted = min(int(np.ceil(row["_n"] / sampled * count * _SLICES)), 64 * count)
-        quantiles = np.array(row["_quantiles"] or [], np.int64)
+    for row in shares.to_pylist():
+        quantiles = np.array(reads.get(tuple(row[field.name] for field in fields), []), np.int64)
+        wanted = min(int(np.ceil(row["_share"] * count * _SLICES)), 64 * count)
         places = np.linspace(0, quantiles.size, wanted + 1)[1:-1].astype(int)
         cuts = np.unique(quantiles[places]) if quantiles.size else quantiles
+        slices = cuts.size + 1 if quantiles.size else 0
         columns["_cuts"].append(cuts)
-        columns["_buckets"].append(np.arange(dealt, dealt + cuts.size + 1) % count)
-        dealt += cuts.size + 1
-        ends = np.concatenate([[extent.earliest], cuts, [extent.latest + 1]])
+        columns["_buckets"].append(np.arange(dealt, dealt + slices) % count)
+        dealt += slices
+        ends = np.concatenate([[extent.earliest], cuts, [extent.latest + 1]])[: slices + 1]
         for side, plans in enumerate(sides):
             reach = [reached(plans, int(low), int(high) - 1) for low, high in pairwise(ends)]
             columns[f"_since_{side}"].append([-_EVER if since is None else since for since, _ in reach])
             columns[f"_before_{side}"].append([before for _, before in reach])
-    keys = [pa.array([row[f.name] for row in held], arrow_type(f.type)) for f in fields]
     types = [pa.list_(pa.int32() if name == "_buckets" else pa.int64()) for name in columns]
     lists = [pa.array(cells, type_) for cells, type_ in zip(columns.values(), types, strict=True)]
-    return Heavy(pa.table([*keys, *lists], names=[*(f.name for f in fields), *columns]))
+    keys = shares.select([field.name for field in fields])
+    return Heavy(pa.table([*keys.columns, *lists], names=[*keys.schema.names, *columns]))
 
 
 def reached(plans: Sequence[ViewPlan], low: int, high: int) -> tuple[int | None, int]:
@@ -123,14 +130,11 @@ def deal_spine(frame: Any, fields: Sequence[Field], row: str, count: int, heavy:
     """The spine with its `BUCKET`. Rows without a key, which see no event, are dealt evenly."""
     from pyspark.sql import functions as f
 
-    missing = f.lit(False)
-    for field in fields:
-        missing = missing | column(field.name).isNull()
     spread = f.pmod(f.xxhash64(column(row)), f.lit(count)).cast("int")
-    light = f.when(missing, spread).otherwise(hashed(fields, count))
+    light = f.when(_held(fields), hashed(fields, count)).otherwise(spread)
     if heavy is None:
         return frame.withColumn(BUCKET, light)
-    joined = _beside(frame, fields, heavy)
+    joined = _beside(frame, fields, heavy.table)
     at = f.unix_micros(column(EVENT_TIME).cast("timestamp"))
     place = f.size(f.filter("_cuts", lambda cut: cut <= at))
     return joined.withColumn(BUCKET, f.when(f.col("_cuts").isNull(), light).otherwise(f.get("_buckets", place)))
@@ -142,7 +146,7 @@ def deal_events(frame: Any, event: str, fields: Sequence[Field], side: int, coun
 
     if heavy is None:
         return frame.withColumn(BUCKET, hashed(fields, count))
-    joined = _beside(frame, fields, heavy)
+    joined = _beside(frame, fields, heavy.table)
     since, before = f"_since_{side}", f"_before_{side}"
     at = column(event)
     slices = f.arrays_zip("_buckets", since, before)
@@ -153,12 +157,16 @@ def deal_events(frame: Any, event: str, fields: Sequence[Field], side: int, coun
     return joined.withColumn(BUCKET, f.explode(buckets))
 
 
-def _beside(frame: Any, fields: Sequence[Field], heavy: Heavy) -> Any:
-    """The frame with the slices of its heavy keys beside it: a broadcast, no exchange of rows."""
+def _held(fields: Sequence[Field]) -> Any:
+    """Whether no part of the key is NULL."""
+    return reduce(lambda one, other: one & other, (_key(field).isNotNull() for field in fields))
+
+
+def _beside(frame: Any, fields: Sequence[Field], heavy: pa.Table, how: str = "left") -> Any:
+    """The frame with what is known of its heavy keys beside it: a broadcast, no exchange of rows."""
     from pyspark.sql import functions as f
 
     names = {field.name: f"_heavy_{place}" for place, field in enumerate(fields)}
-    renamed = heavy.table.rename_columns([names.get(name, name) for name in heavy.table.schema.names])
+    renamed = heavy.rename_columns([names.get(name, name) for name in heavy.schema.names])
     small = f.broadcast(frame.sparkSession.createDataFrame(renamed))
-    same = [_key(field) == column(names[field.name]) for field in fields]
-    return frame.join(small, same, "left")
+    return frame.join(small, [_key(field) == column(names[field.name]) for field in fields], how)

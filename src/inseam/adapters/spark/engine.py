@@ -13,6 +13,7 @@ from inseam.adapters.spark.describe import describe_columns, describe_nothing
 from inseam.adapters.spark.dialect import INPUT, selected
 from inseam.adapters.spark.features import Resources, Side, add_views, by_keys, in_order
 from inseam.adapters.spark.relation import Source, frame_of, staged_frame, without_numbers
+from inseam.adapters.spark.repeated import places
 from inseam.adapters.spark.rows import SparkRows
 from inseam.adapters.spark.session import Where, running, session, size
 from inseam.adapters.spark.shared import (
@@ -22,6 +23,7 @@ from inseam.adapters.spark.shared import (
     check_condition,
     check_expression,
     check_spine,
+    check_upserts,
     compiled,
     cores,
     plan_view,
@@ -30,6 +32,7 @@ from inseam.adapters.spark.shared import (
 )
 from inseam.adapters.spark.spine import rows_spine, snapshots_spine, table_spine
 from inseam.adapters.spark.staging import ROW, Staged, Staging
+from inseam.adapters.spark.superseded import standing
 from inseam.adapters.spark.types import column
 from inseam.ir.relation import SEQUENCE, SYSTEM_COLUMNS, Relation
 from inseam.ir.spine import RowsSpine, SnapshotsSpine, Spine, TableSpine
@@ -84,7 +87,12 @@ class SparkEngine:
         return self.scanned(relation, columns, where).reader()
 
     def evaluate(self, rows: pa.RecordBatchReader, expressions: Mapping[str, str]) -> pa.RecordBatchReader:
-        return self.evaluated(rows, expressions).reader()
+        schema = self._typed(rows.schema, expressions)
+        staged = self._staging.stage(rows)
+        # Whether an expression is right is asked over no rows: that takes no Spark.
+        return (
+            self._evaluated(staged, expressions, schema).reader() if staged.rows else schema.empty_table().to_reader()
+        )
 
     def spine(self, spine: Spine) -> pa.RecordBatchReader:
         if isinstance(spine, TableSpine):
@@ -94,8 +102,21 @@ class SparkEngine:
     def features(self, spine: pa.RecordBatchReader, views: Sequence[WindowedAggregate]) -> pa.RecordBatchReader:
         return self.feature_rows(spine, views).reader()
 
-    def sort(self, rows: pa.RecordBatchReader, by: Sequence[str]) -> pa.RecordBatchReader:
-        return self.sorted(rows, by).reader()
+    def repeated(
+        self, rows: pa.RecordBatchReader, by: Sequence[str], held: Relation | None = None
+    ) -> pa.RecordBatchReader:
+        for name in by:
+            if name not in rows.schema.names:
+                raise DataError("repeated", f"there is no column {name!r}", mend=did_you_mean(name, rows.schema.names))
+        staged = self._staging.stage(rows)
+        source = self._source(held) if held is not None and staged.rows else None
+        schema = pa.schema([("row", pa.int64())])
+        if not staged.rows:
+            return schema.empty_table().to_reader()
+        with running("repeated"):
+            table = None if source is None else frame_of(self._session(), source, self._given().memory)
+            found = places(self._frame(staged), by, table)
+            return SparkRows(found, schema, "repeated", self._staging, (staged,)).reader()
 
     def describe(self, rows: pa.RecordBatchReader) -> Mapping[str, Mapping[str, Any]]:
         staged = self._staging.stage(rows)
@@ -123,25 +144,14 @@ class SparkEngine:
 
     def evaluated(self, rows: pa.RecordBatchReader, expressions: Mapping[str, str]) -> SparkRows:
         """`evaluate`, left on Spark."""
-        with Session(self._limits) as typed:
-            before = Schema.from_arrow(rows.schema)
-            types = [(name, check_expression(text, before, name, typed)) for name, text in expressions.items()]
-        schema = Schema.of(types).to_arrow()
-        subject = ", ".join(expressions)
-        staged = self._staging.stage(rows)
-        texts = ", ".join(f"({text}\n) AS {quote(name)}" for name, text in expressions.items())
-        sql = f"SELECT {texts}, {ROW} FROM {INPUT}"
-        with running(subject):
-            frame = selected(
-                self._frame(staged), sql, schema.append(pa.field(ROW, pa.int64())), subject, self._given().memory
-            )
-            return self._ordered(frame, schema, staged, subject)
+        schema = self._typed(rows.schema, expressions)
+        return self._evaluated(self._staging.stage(rows), expressions, schema)
 
     def spine_rows(self, spine: RowsSpine | SnapshotsSpine) -> SparkRows:
         """`spine` of a relation, left on Spark."""
-        source = self._source(spine.relation)
+        source, memory = self._source(spine.relation), self._given().memory
         with running(spine.relation.table):
-            frame = frame_of(self._session(), source, self._given().memory)
+            frame = standing(frame_of(self._session(), source, memory), source, memory)
             made = (
                 rows_spine(spine, source, frame)
                 if isinstance(spine, RowsSpine)
@@ -166,16 +176,20 @@ class SparkEngine:
             made = [field for view in views for field in view.schema.to_arrow()]
             return self._ordered(frame, pa.schema([*staged.schema, *made]), staged, "features")
 
-    def sorted(self, rows: pa.RecordBatchReader, by: Sequence[str]) -> SparkRows:
-        """`sort`, left on Spark."""
-        for name in by:
-            if name not in rows.schema.names:
-                raise DataError("sort", f"there is no column {name!r}", mend=did_you_mean(name, rows.schema.names))
-        staged = self._staging.stage(rows)
-        with running("sort"):
-            frame = self._frame(staged).orderBy(*(column(name).asc_nulls_first() for name in (*by, ROW)))
-            frame = frame.select(*map(column, staged.schema.names))
-        return SparkRows(frame, staged.schema, "sort", self._staging, (staged,))
+    def _typed(self, before: pa.Schema, expressions: Mapping[str, str]) -> pa.Schema:
+        with Session(self._limits) as typed:
+            found = Schema.from_arrow(before)
+            return Schema.of(
+                [(name, check_expression(text, found, name, typed)) for name, text in expressions.items()]
+            ).to_arrow()
+
+    def _evaluated(self, staged: Staged, expressions: Mapping[str, str], schema: pa.Schema) -> SparkRows:
+        subject = ", ".join(expressions)
+        texts = ", ".join(f"({text}\n) AS {quote(name)}" for name, text in expressions.items())
+        sql, numbered = f"SELECT {texts}, {ROW} FROM {INPUT}", schema.append(pa.field(ROW, pa.int64()))
+        with running(subject):
+            frame = selected(self._frame(staged), sql, numbered, subject, self._given().memory)
+            return self._ordered(frame, schema, staged, subject)
 
     def _session(self) -> Any:
         return session(self._where)
@@ -193,6 +207,7 @@ class SparkEngine:
         snapshot = self._snapshot(relation)
         with Session(self._limits) as typed:
             source = Source(snapshot, compiled(relation, snapshot.schema, typed))
+            check_upserts(relation, snapshot.schema, typed)
             if where is not None:
                 check_condition(where, source.schema, relation.table, typed)
         return source

@@ -14,10 +14,11 @@ from inseam.adapters.spark.relation import Source, frame_of
 from inseam.adapters.spark.shared import ViewPlan, Work
 from inseam.adapters.spark.slots import Slots
 from inseam.adapters.spark.staging import BLOCK_BITS, ROW
+from inseam.adapters.spark.superseded import with_superseded
 from inseam.adapters.spark.types import column, ddl, quoted
 from inseam.adapters.spark.worker import Bucket, answer
 from inseam.ir.relation import INGESTED_AT, SEQUENCE
-from inseam.ir.window_expression import EVENT, KNOWN
+from inseam.ir.window_expression import EVENT, KNOWN, SUPERSEDED
 from inseam.kernel.types import DataType, Field, Schema
 
 _ROWS_A_BUCKET = 50_000
@@ -43,12 +44,13 @@ class Side:
 
     @property
     def schema(self) -> Schema:
-        """The keys and columns of all views, then `EVENT`, `KNOWN` and `SEQUENCE` as needed."""
+        """The keys and columns of all views, then `EVENT`, `KNOWN`, `SUPERSEDED` and `SEQUENCE` as needed."""
         wanted = dict.fromkeys(self.plans[0].view.keys)
         for plan in self.plans:
             wanted |= dict.fromkeys((*plan.columns, *_named(plan)))
         fields = [Field(name, self.source.schema.type_of(name) or DataType.STRING) for name in wanted]
         numbers = [EVENT, *[KNOWN] * any(plan.has_known for plan in self.plans)]
+        numbers += [SUPERSEDED] * any(plan.has_superseded for plan in self.plans)
         numbers += [SEQUENCE] * any(plan.has_order for plan in self.plans)
         return Schema((*fields, *(Field(name, DataType.INT64) for name in numbers)))
 
@@ -63,6 +65,7 @@ class Side:
             held = held.where(stamp >= f.timestamp_micros(f.lit(since)))
         for key in self.plans[0].view.keys:
             held = held.where(column(key).isNotNull())
+        held = with_superseded(held, self.source, memory)
         made = {EVENT: f.unix_micros(stamp), KNOWN: f.unix_micros(column(INGESTED_AT))}
         return held.select(*(made.get(name, column(name)).alias(name) for name in self.schema.names))
 

@@ -31,6 +31,11 @@ class Source:
         return self.compiled.relation
 
     @property
+    def stored(self) -> Schema:
+        """Before the transform, with the system columns."""
+        return with_system(self.snapshot.schema)
+
+    @property
     def schema(self) -> Schema:
         """After the transform, without the system columns."""
         return self.compiled.schema
@@ -38,7 +43,7 @@ class Source:
 
 def frame_of(session: Any, source: Source, memory: int) -> Any:
     """The relation's rows with the system columns. Without `SEQUENCE` in the table it numbers files and rows."""
-    frame = _read(session, source.snapshot)
+    frame = read(session, source.snapshot)
     if source.relation.transform is None:
         return frame
     name = quote(source_name(source.relation))
@@ -47,7 +52,8 @@ def frame_of(session: Any, source: Source, memory: int) -> Any:
     return selected(frame, sql, schema, source.relation.table, memory)
 
 
-def _read(session: Any, snapshot: Snapshot) -> Any:
+def read(session: Any, snapshot: Snapshot) -> Any:
+    """A snapshot's rows as they are stored, with the system columns."""
     from pyspark.sql import functions as f
 
     schema = with_system(snapshot.schema)

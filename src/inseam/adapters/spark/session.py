@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from inseam.adapters.spark.failure import caught
+from inseam.adapters.spark.shared import cores
 from inseam.kernel.errors import InseamError, SettingError
 
 BATCH_ROWS = 65_536
@@ -31,7 +32,13 @@ _OWN = {
     "spark.ui.showConsoleProgress": "false",
     "spark.executorEnv.PYTHONWARNINGS": "ignore::FutureWarning",
 }
-_ALONE = {"spark.ui.enabled": "false", "spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1"}
+_ALONE = {
+    "spark.ui.enabled": "false",
+    "spark.driver.host": "127.0.0.1",
+    "spark.driver.bindAddress": "127.0.0.1",
+    # Spark's 200 are for a cluster: each is a file a task.
+    "spark.sql.shuffle.partitions": str(4 * cores()),
+}
 """A Spark in this process serves nobody else."""
 _JAVA = "spark.driver.extraJavaOptions"
 _QUIET = f"-Dlog4j2.configurationFile={(Path(__file__).parent / 'log4j2.properties').as_uri()}"

@@ -11,6 +11,7 @@ from inseam.adapters.duckdb.relation import Compiled, compiled, source_name, wit
 from inseam.adapters.duckdb.rows import plain_stream
 from inseam.adapters.duckdb.session import DUCKDB_SHARE, Limits, Session, cores, plain_schema, quote
 from inseam.adapters.duckdb.spine import read_spine
+from inseam.adapters.duckdb.superseded import check_upserts
 from inseam.adapters.duckdb.view_plan import ViewPlan, check_names, plan_view
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "check_expression",
     "check_names",
     "check_spine",
+    "check_upserts",
     "compiled",
     "compute",
     "cores",

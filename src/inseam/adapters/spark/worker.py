@@ -11,7 +11,7 @@ from inseam.adapters.spark.failure import told
 from inseam.adapters.spark.shared import DUCKDB_SHARE, Session, ViewPlan, Work, compute, quote
 from inseam.adapters.spark.slots import Slots
 from inseam.ir.relation import SEQUENCE
-from inseam.ir.window_expression import EVENT, KNOWN
+from inseam.ir.window_expression import EVENT, KNOWN, SUPERSEDED
 from inseam.ir.windows import EVENT_TIME
 
 
@@ -53,7 +53,7 @@ def answer(bucket: Bucket, spine: pa.Table, events: pa.Table) -> pa.Table:
 def _select(plan: ViewPlan) -> str:
     """What the view needs of its bucket's events (see `ViewPlan.events`)."""
     names = [*dict.fromkeys((*plan.view.keys, *plan.columns)), EVENT]
-    names += [KNOWN] * plan.has_known + [SEQUENCE] * plan.has_order
+    names += [KNOWN] * plan.has_known + [SUPERSEDED] * plan.has_superseded + [SEQUENCE] * plan.has_order
     selected = [quote(name) for name in names]
     selected += [f"coalesce(({text}\n), false) AS {quote(name)}" for text, name in plan.conditions.items()]
     return f"SELECT {', '.join(selected)} FROM bucket_events"

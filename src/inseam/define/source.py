@@ -28,7 +28,7 @@ class Source(Declaration):
     ``location`` is a file, a directory or a glob (relative to the project) of CSV, Parquet or JSON lines; or give a
     ``database`` URL (``env:NAME`` reads it from the environment) and a ``query``. ``schema`` maps columns to types;
     left out it is inferred at the first load and then held. ``rename`` maps the file's
-    names to ours.
+    names to ours. ``stream``: rows may be pushed to it; it needs no location then, but a schema.
 
     >>> Source("orders", "data/orders/*.csv", timestamp="ordered_at", checks=["amount >= 0"]).checks[0].expression
     'amount >= 0'
@@ -50,6 +50,7 @@ class Source(Declaration):
     delimiter: str | None = field(default=None, kw_only=True)
     key: tuple[str, ...] | str = field(default=(), kw_only=True)
     checks: tuple[CheckSpec, ...] | list[Any] = field(default=(), kw_only=True)
+    stream: bool = field(default=False, kw_only=True, metadata=METADATA)
 
     def __post_init__(self) -> None:
         self._set("key", tuple_of(self.key))
@@ -64,11 +65,11 @@ class Source(Declaration):
         yield from super().problems()
         if not self.timestamp:
             yield self.problem("timestamp-missing", "no timestamp column is named", mend='add timestamp="..."')
-        if (self.location is None) == (self.query is None):
+        if (self.location is None) == (self.query is None) and not (self.stream and self.query is None):
             yield self.problem(
                 "location-unclear",
                 "neither a location nor a query is given" if self.query is None else "both a location and a query are",
-                expected="a file location, or a database with a query",
+                expected="a file location, a database with a query, or stream=True",
             )
         if self.query is not None and self.database is None:
             yield self.problem("database-missing", "a query without a database", mend='add database="env:NAME"')

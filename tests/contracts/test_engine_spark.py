@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from inseam.adapters.delta.tables import DeltaTables
 from inseam.ports.engine import Engine
 from inseam.ports.tables import Tables
 from inseam.testing.contracts.engine import EngineContract, Opener, drawn
 from inseam.testing.spark import connect_server, missing, standalone_cluster
-from inseam.testing.worlds import worlds
 
 pytestmark = [
     pytest.mark.skipif(bool(missing()), reason=missing()),
@@ -25,8 +23,12 @@ pytestmark = [
     pytest.mark.xdist_group("spark"),
 ]
 
-_BRIEF = {"spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1", "spark.ui.enabled": "false"}
-"""A JVM that lives for minutes does not earn back what its second compiler costs."""
+_BRIEF = {
+    "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1",
+    "spark.ui.enabled": "false",
+    "spark.sql.shuffle.partitions": "4",
+}
+"""A JVM that lives for minutes does not earn back what its second compiler costs; few rows need few partitions."""
 
 
 def opener(place: Path, **options: Any) -> Opener:
@@ -59,9 +61,17 @@ def spark(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
             yield opener(place, remote=running.enter_context(connect_server(place)), threads=2)
 
 
-def few(test: Any, **strategies: Any) -> Any:
-    """The same test on fewer examples: what a value is does not depend on where Spark runs."""
-    return settings(drawn, max_examples=6)(given(**strategies)(test.hypothesis.inner_test))
+def drawing(examples: int) -> Callable[[type[EngineContract]], type[EngineContract]]:
+    """Its property-based tests draw fewer examples: each is some jobs of Spark, and DuckDB draws many of the same."""
+
+    def decorated(suite: type[EngineContract]) -> type[EngineContract]:
+        for name, test in vars(EngineContract).items():
+            if hasattr(test, "hypothesis"):
+                again = given(**test.hypothesis._given_kwargs)(test.hypothesis.inner_test)
+                setattr(suite, name, settings(drawn, max_examples=examples)(again))
+        return suite
+
+    return decorated
 
 
 class _OnSpark(EngineContract):
@@ -73,26 +83,16 @@ class _OnSpark(EngineContract):
         return spark
 
 
+@drawing(15)
 class TestLocal(_OnSpark):
     kind = "local"
 
 
-class _Elsewhere(_OnSpark):
-    test_every_value_is_what_the_definition_of_time_says = few(
-        EngineContract.test_every_value_is_what_the_definition_of_time_says, data=st.data(), world=worlds()
-    )
-    test_views_of_several_tables_and_keys_stand_side_by_side = few(
-        EngineContract.test_views_of_several_tables_and_keys_stand_side_by_side,
-        data=st.data(), world=worlds(most=15), other=worlds(most=15),
-    )  # fmt: skip
-    test_snapshots_hold_the_keys_that_were_active = few(
-        EngineContract.test_snapshots_hold_the_keys_that_were_active, data=st.data(), world=worlds()
-    )
-
-
-class TestCluster(_Elsewhere):
+@drawing(5)
+class TestCluster(_OnSpark):
     kind = "cluster"
 
 
-class TestConnect(_Elsewhere):
+@drawing(5)
+class TestConnect(_OnSpark):
     kind = "connect"

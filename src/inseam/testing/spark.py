@@ -53,6 +53,7 @@ def connect_server(directory: Path, cores: int = 2) -> Iterator[str]:
         "spark.driver.host": _HOST,
         "spark.driver.bindAddress": _HOST,
         "spark.ui.enabled": "false",
+        "spark.sql.shuffle.partitions": "4",
         "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1",
         "spark.local.dir": str(directory / "scratch"),
         "spark.executorEnv.PYTHONWARNINGS": "ignore::FutureWarning",

@@ -1,8 +1,11 @@
 """One local Spark for the tests of its adapter, over the orders that DuckDB's are asked about too."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pytest
@@ -22,6 +25,9 @@ ORDERS = Schema.of(
         ("_seq", "int64"),
     ]
 )
+
+if TYPE_CHECKING:
+    from inseam.adapters.spark.engine import SparkEngine
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -54,7 +60,7 @@ def tables(tmp_path: Path) -> DeltaTables:
 
 
 @pytest.fixture
-def engine(tables: DeltaTables, tmp_path: Path):
+def engine(tables: DeltaTables, tmp_path: Path) -> SparkEngine:
     from inseam.adapters.spark.engine import SparkEngine
 
     # A JVM that lives for minutes does not earn back what its second compiler costs.

@@ -107,7 +107,10 @@ class ModelSpec:
 
 @dataclass(frozen=True, slots=True)
 class EndpointSpec:
-    """What is served. ``unknown``: what an entity without online rows gets: ``missing`` | ``default`` | ``reject``."""
+    """What is served. ``unknown``: what an entity without online rows gets: ``missing`` | ``default`` | ``reject``.
+
+    ``unavailable``: what requests get while the online store does not answer: ``fail`` | ``stale`` | ``default``.
+    """
 
     name: str
     model: str
@@ -122,3 +125,4 @@ class EndpointSpec:
     max_rows: int
     max_staleness: int | None
     fingerprint: str
+    unavailable: str = "fail"

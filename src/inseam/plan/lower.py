@@ -283,4 +283,5 @@ def endpoint_spec(item: Endpoint, training_set: TrainingSetSpec, schemas: Schema
         max_rows=item.max_rows,
         max_staleness=microseconds(item.max_staleness),
         fingerprint=lineage(item),
+        unavailable=item.unavailable,
     )

@@ -18,6 +18,7 @@ from inseam.run.context import Context
 from inseam.run.runs import run
 
 if TYPE_CHECKING:
+    from inseam.ports.online import OnlineStore
     from inseam.stages.features.fetch import FeatureReader, FeatureRows
 
 
@@ -60,7 +61,7 @@ def _continuous(view: str) -> RefusedError:
     )
 
 
-def endpoint_reader(context: Context, name: str) -> FeatureReader:
+def endpoint_reader(context: Context, name: str, store: OnlineStore) -> FeatureReader:
     """The reader of exactly the features that an endpoint's model uses."""
     from inseam.stages.features.fetch import FeatureReader
 
@@ -69,7 +70,7 @@ def endpoint_reader(context: Context, name: str) -> FeatureReader:
     spec = context.endpoint(name, schemas)
     fingerprints = {use.view.name: lineage(use.view) for use in item.model.training_set.uses}
     views = [(view, fingerprints[view.name]) for view in spec.views]
-    return FeatureReader(context.online, views, Schema(spec.keys))
+    return FeatureReader(store, views, Schema(spec.keys))
 
 
 def fetch(

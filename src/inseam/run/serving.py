@@ -22,6 +22,7 @@ from inseam.stages.serve.settings import ServeSettings, changed, read_tokens
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
+    from inseam.stages.serve.breaker import Breaker
     from inseam.stages.serve.endpoint import ServedEndpoint
 
 
@@ -52,11 +53,13 @@ def application(
     ``settings`` default to those of the environment, with its tokens.
     """
     from inseam.stages.serve.app import create_app
+    from inseam.stages.serve.breaker import Breaker
     from inseam.stages.serve.log import PredictionLog
 
     context = Context(read_settings(root, environment), project)
     told = settings or replace(context.settings.serve, tokens=read_tokens(os.environ))
-    served = [_served(context, item.name, told) for item in context.project.all(Endpoint)]
+    breaker = Breaker()  # one of the process: all endpoints read one store
+    served = [_served(context, item.name, told, breaker) for item in context.project.all(Endpoint)]
     return create_app(
         served,
         log=PredictionLog(context.path(LOG), told),
@@ -66,9 +69,11 @@ def application(
     )
 
 
-def _served(context: Context, name: str, settings: ServeSettings) -> ServedEndpoint:
+def _served(context: Context, name: str, settings: ServeSettings, breaker: Breaker) -> ServedEndpoint:
     from inseam.stages.serve.champion import ChampionWatch
     from inseam.stages.serve.endpoint import ServedEndpoint
+    from inseam.stages.serve.guarded_store import GuardedStore
+    from inseam.stages.serve.recent import RecentRows
 
     spec = context.endpoint(name, context.checked())
     used = context.project.get(Endpoint, name).model.training_set.uses
@@ -80,7 +85,11 @@ def _served(context: Context, name: str, settings: ServeSettings) -> ServedEndpo
         fingerprints={use.view.name: lineage(use.view) for use in used},
         poll_seconds=settings.poll_seconds,
     )
-    return ServedEndpoint(spec, watch, endpoint_reader(context, name) if spec.views else None)
+    if not spec.views:
+        return ServedEndpoint(spec, watch, None)
+    recent = RecentRows() if spec.unavailable == "stale" else None
+    guard = GuardedStore(context.online, breaker=breaker, recent=recent)
+    return ServedEndpoint(spec, watch, endpoint_reader(context, name, guard), guard)
 
 
 def compact(context: Context) -> Mapping[str, int]:

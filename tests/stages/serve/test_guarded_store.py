@@ -39,7 +39,7 @@ class World:
             open_store(url),
             breaker=self.breaker,
             recent=RecentRows() if is_copied else None,
-            notice=self.noticed.append,
+            notice=lambda notice, _: self.noticed.append(notice),
         )
 
     def read(self, *keys: bytes) -> list[bytes | None]:

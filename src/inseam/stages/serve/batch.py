@@ -18,7 +18,7 @@ import numpy as np
 
 from inseam.ir.training import EndpointSpec
 from inseam.kernel.clock import now
-from inseam.kernel.errors import NotFoundError, Problem
+from inseam.kernel.errors import NotFoundError, Problem, UnavailableError
 from inseam.kernel.frozen import fingerprint
 from inseam.kernel.types import Field
 from inseam.stages.serve.cells import Cells
@@ -106,6 +106,12 @@ class Batcher:
         except RequestRefusedError as error:
             if len(group) == 1:
                 group[0].answer.set_exception(error)
+                return []
+        except UnavailableError:
+            # Alone, a request may have been read lately.
+            if len(group) == 1 or group[0].endpoint.spec.unavailable != "stale":
+                for one in group:
+                    one.answer.set_exception(RequestRefusedError(503, _away(one.endpoint.spec.name)))
                 return []
         except Exception as error:  # noqa: BLE001 - a user's function or a model may raise anything; nothing of it leaks
             if len(group) == 1:
@@ -253,6 +259,10 @@ def _settle(done: Sequence[_Done], settled: asyncio.Future[None]) -> None:
 
 def _log_problem() -> RequestRefusedError:
     return RequestRefusedError(503, Problem("log-unavailable", "prediction log", "the prediction could not be logged"))
+
+
+def _away(endpoint: str) -> Problem:
+    return Problem(UnavailableError.code, f"endpoint:{endpoint}", "its features cannot be read now", mend="try again")
 
 
 def _internal(endpoint: str) -> Problem:

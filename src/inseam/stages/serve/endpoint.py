@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from inseam.ir.training import EndpointSpec
 from inseam.ports.bundle import Bundle
+from inseam.stages.serve.guarded_store import GuardedStore
 
 if TYPE_CHECKING:
     import numpy as np
@@ -65,8 +66,9 @@ class ChampionSource(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ServedEndpoint:
-    """``reader`` may be None for an endpoint without views."""
+    """``reader`` may be None for an endpoint without views; ``guard`` is what its reads go through, when they do."""
 
     spec: EndpointSpec
     champion: ChampionSource
     reader: FeatureReading | None
+    guard: GuardedStore | None = None

@@ -30,6 +30,7 @@ from inseam.stages.serve.http import (
 from inseam.stages.serve.journal import Journal
 from inseam.stages.serve.log import PredictionLog
 from inseam.stages.serve.metrics import Metrics
+from inseam.stages.serve.online_watch import OnlineWatch
 from inseam.stages.serve.outcomes import OutcomeDesk
 from inseam.stages.serve.record import Outcome
 from inseam.stages.serve.request import RequestRefusedError, RequestSchema
@@ -57,6 +58,9 @@ class Front:
         self.journal = journal
         self.metrics = Metrics()
         self.shedder = Shedder(settings)
+        for name, one in self.endpoints.items():
+            if one.guard is not None:
+                one.guard.notice = OnlineWatch(name, self.metrics, journal)
         self._batcher = Batcher(log, self.metrics, journal)
         self._guard = Guard(settings.tokens)
         self._desk = OutcomeDesk(list(self.endpoints))

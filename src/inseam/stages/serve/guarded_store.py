@@ -48,12 +48,13 @@ class GuardedStore:
         *,
         breaker: Breaker | None = None,
         recent: RecentRows | None = None,
-        notice: Callable[[Notice], None] = lambda _: None,
+        notice: Callable[[Notice, BaseException | None], None] = lambda *_: None,
     ) -> None:
         self._store = store
         self._breaker = breaker or Breaker()
         self._recent = recent
-        self._notice = notice
+        self.notice = notice
+        """Called with what happened, and with the fault where there is one."""
         self._seen: dict[str, float] = {}
 
     def read(self, tables: Sequence[str], keys: Sequence[Sequence[bytes]]) -> Rows:
@@ -64,11 +65,11 @@ class GuardedStore:
             stale = self._recent.find(tables, keys) if self._recent is not None else None
             if stale is None:
                 raise
-            self._notice(Notice.STALE)
+            self.notice(Notice.STALE, None)
             return stale
         if self._recent is not None:
             self._recent.keep(tables, keys, found)
-        self._notice(Notice.READ)
+        self.notice(Notice.READ, None)
         return found
 
     def mark(self, table: str) -> bytes | None:
@@ -91,17 +92,18 @@ class GuardedStore:
 
     def _guarded(self, ask: Callable[[], T]) -> T:
         if not self._breaker.may_try():
-            self._notice(Notice.REFUSED)
+            self.notice(Notice.REFUSED, None)
             raise UnavailableError("online store", "it failed lately and is not asked again yet", mend="try again soon")
         try:
             answer = ask()
-        except BaseException:
-            self._notice(Notice.FAILED)
-            if self._breaker.failed():
-                self._notice(Notice.OPENED)
+        except BaseException as error:
+            has_opened = self._breaker.failed()
+            self.notice(Notice.FAILED, error)
+            if has_opened:
+                self.notice(Notice.OPENED, None)
             raise
         if self._breaker.succeeded():
-            self._notice(Notice.CLOSED)
+            self.notice(Notice.CLOSED, None)
         return answer
 
     def _refuse_lost(self, tables: Sequence[str], found: Rows) -> None:
@@ -109,9 +111,10 @@ class GuardedStore:
         for table, rows in zip(tables, found, strict=True):
             if None in rows and now - self._seen.get(table, -_LOOK_SECONDS) >= _LOOK_SECONDS:
                 if self.mark(table) is None:
-                    self._notice(Notice.LOST)
                     view = table.partition("@")[0]
-                    raise UnavailableError(
+                    lost = UnavailableError(
                         f"feature_view:{view}", "it has no online rows", mend=f"inseam materialize {view}"
                     )
+                    self.notice(Notice.LOST, lost)
+                    raise lost
                 self._seen[table] = now

@@ -37,6 +37,16 @@ class Metrics:
         self.stale = Counter(
             "inseam_rows_stale", "Rows with a stale online row", ["endpoint", "view"], registry=registry
         )
+        self.online = Counter(
+            "inseam_online_reads", "Reads of the online store", ["endpoint", "outcome"], registry=registry
+        )
+        self.online_open = Gauge(
+            "inseam_online_open",
+            "1 while the online store is left alone because it failed",
+            ["endpoint"],
+            registry=registry,
+            multiprocess_mode="livemax",
+        )
         self.outcomes = Counter("inseam_outcomes", "Outcomes taken", ["endpoint"], registry=registry)
         self.shed = Counter("inseam_shed", "Requests refused to stay responsive", ["reason"], registry=registry)
         self.failures = Counter("inseam_failures", "Requests that failed inside", ["endpoint"], registry=registry)

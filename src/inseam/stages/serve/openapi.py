@@ -36,7 +36,7 @@ _REFUSALS = {
     "415": "the content type is not application/json",
     "422": "a field is wrong: its path, what was found and what was expected",
     "500": "it failed inside; the server's log has the request id",
-    "503": "overloaded, not ready or not able to log: try again after `Retry-After` seconds",
+    "503": "overloaded, not ready, not able to log or to read features: try again after `Retry-After` seconds",
 }
 _UNKNOWN_ENTITY = "an entity that the endpoint rejects"
 _UNKNOWN_ID = "no endpoint here has made a prediction with this id"

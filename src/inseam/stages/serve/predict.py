@@ -11,10 +11,12 @@ import numpy as np
 from inseam.ir.on_demand import call
 from inseam.ir.training import EndpointSpec
 from inseam.ir.windows import EVENT_TIME
+from inseam.kernel.errors import UnavailableError
 from inseam.kernel.types import Field
 from inseam.ports.bundle import Bundle, BundleManifest
 from inseam.stages.serve.cells import Cells, to_array
 from inseam.stages.serve.endpoint import FeatureReading, FeatureRows
+from inseam.stages.serve.no_rows import NoRows
 from inseam.stages.serve.request import FEATURES
 
 _FEW = 1024
@@ -57,7 +59,14 @@ def look_up(recipe: Recipe, reader: FeatureReading | None, rows: Sequence[Any], 
         given = [getattr(row, FEATURES) for row in rows] if is_given else []
         columns |= recipe.features.arrays(recipe.features.values(given))
         return Looked(columns, keys, inputs)
-    online = reader.read(list(zip(*keys, strict=True)), at=at)
+    try:
+        online = reader.read(list(zip(*keys, strict=True)), at=at)
+    except UnavailableError:
+        if spec.unavailable != "default":
+            raise
+        online = NoRows(spec, len(rows))
+        columns.update(online.columns)
+        return Looked(columns, keys, inputs, online, has_missing=True)
     columns.update(online.columns)
     if not any(missing.any() for missing in online.is_missing.values()):
         return Looked(columns, keys, inputs, online)

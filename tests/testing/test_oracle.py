@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from inseam.kernel.clock import DAY, HOUR, parse_instant
-from inseam.testing.oracle import Question, boundary, snapshots, value
+from inseam.testing.oracle import Question, boundary, corrected, snapshots, value
 
 
 def row(ts: str, amount: float | None = 1.0, known: str | None = None, seq: int = 0) -> dict[str, Any]:
@@ -68,3 +68,31 @@ def test_snapshots() -> None:
     start, end = parse_instant("2024-03-01"), parse_instant("2024-03-04")
     found = snapshots(rows, ["k"], DAY, None, DAY, start, end)
     assert found == [(parse_instant("2024-03-02"), 1), (parse_instant("2024-03-03"), 2)]
+
+
+def test_a_corrected_row_counts_until_its_correction_is_known() -> None:
+    rows = corrected(
+        [
+            {**row("2024-03-01T00:00", 1.0, seq=1), "id": 7},
+            {**row("2024-03-02T00:00", 2.0, known="2024-03-05T00:00", seq=2), "id": 7},
+            {**row("2024-03-01T00:00", 4.0, seq=3), "id": 8},
+            {**row("2024-03-06T00:00", 8.0, known="2024-03-06T12:00", seq=4), "id": 8},
+            {**row("2024-03-01T00:00", 16.0, known="2024-03-02T00:00", seq=5), "id": None},
+        ],
+        ("id",),
+        lambda found: found["amount"] == 8.0,
+    )
+    total = Question("sum", "amount")
+    told = {day: value(rows, total, parse_instant(f"2024-03-{day}")) for day in ("02", "04", "05", "06", "07")}
+    assert told == {"02": 21.0, "04": 21.0, "05": 22.0, "06": 22.0, "07": 18.0}
+    patient = Question("sum", "amount", lag=DAY)
+    assert value(rows, patient, parse_instant("2024-03-05")) == 22.0  # the boundary of the 4th waits until the 5th
+    assert value(rows, Question("sum", "amount", ahead=30 * DAY), parse_instant("2024-03-01")) == 18.0
+
+
+def test_history_corrects_history_from_its_own_instant() -> None:
+    told = [{**row("2024-03-01", 1.0, seq=1), "id": 7}, {**row("2024-03-03", 2.0, seq=2), "id": 7}]
+    rows = corrected(told, ("id",), None)
+    found = [value(rows, Question("count", "amount"), parse_instant(f"2024-03-0{day}")) for day in (2, 3, 4)]
+    assert found == [1, 0, 1]
+    assert [value(rows, Question("sum", "amount"), parse_instant(f"2024-03-0{day}")) for day in (2, 4)] == [1.0, 2.0]

@@ -33,6 +33,21 @@ Transform = SqlTransform | FunctionTransform
 
 
 @dataclass(frozen=True, slots=True)
+class Upserts:
+    """A row supersedes the table's earlier rows with its key: those before it by (ingestion time, `SEQUENCE`).
+
+    It does so from the instant at which it is known: when it was ingested, or its ``timestamp`` when it is history.
+    ``deleted``: SQL over the table's row; a row for which it is true takes its key's rows away and counts nowhere
+    itself. A row with a NULL in its key neither supersedes nor is superseded.
+    """
+
+    key: tuple[str, ...]
+    timestamp: str
+    """The table's own, whatever a transform takes for its rows."""
+    deleted: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Relation:
     """What a view, a spine or a label reads.
 
@@ -45,6 +60,12 @@ class Relation:
     schema: Schema
     transform: Transform | None = None
     version: int | None = field(default=None, metadata=METADATA)
+    upserts: Upserts | None = None
+    """None: every row stands for ever."""
+
+    def as_stored(self) -> Relation:
+        """All rows of the table, superseded and deleted ones too."""
+        return replace(self, upserts=None)
 
     def at(self, version: int) -> Relation:
         return replace(self, version=version)

@@ -20,6 +20,8 @@ EVENT = "_event"
 """An event's ts."""
 KNOWN = "_known"
 """An event's ingestion time, NULL for history; the column may be left out when it is NULL throughout."""
+SUPERSEDED = "_superseded"
+"""The instant from which an event no longer counts, NULL: never; the column may be left out when NULL throughout."""
 ORDER = "_order"
 """A number per event by rising (ts, ingestion time, order within the load); needed for first and last."""
 
@@ -39,7 +41,7 @@ def window_values(
     """Ibis table of `PAIR` and the view's aggregates: one row for each row of ``pairs``.
 
     ``pairs``: `PAIR`, the view's keys, `BOUNDARY`. ``events``: the keys, the aggregates' columns, `EVENT`, `KNOWN`,
-    `ORDER`, and for each ``where`` the bool column that ``conditions`` names. NULL keys match nothing.
+    `SUPERSEDED`, `ORDER`, and for each ``where`` the bool column that ``conditions`` names. NULL keys match nothing.
     """
     seen = _seen(pairs, events, view)
     values = {}
@@ -72,8 +74,12 @@ def _seen(pairs: Any, events: Any, view: WindowedAggregate) -> Any:
         inside.append(events[EVENT] >= pairs[BOUNDARY] - max(bounded))
     if view.forward is None and KNOWN in events.columns:
         inside.append(events[KNOWN].isnull() | (events[KNOWN] <= pairs[BOUNDARY] + view.lag))
-    own = [column for column in events.columns if column not in view.keys]
-    carried = [column for column in own if column not in (KNOWN,)]
+    if SUPERSEDED in events.columns:
+        stands = events[SUPERSEDED].isnull()
+        # A label is the truth: for it a row that was ever corrected never was.
+        is_past = view.forward is None
+        inside.append(stands | (events[SUPERSEDED] > pairs[BOUNDARY] + view.lag) if is_past else stands)
+    carried = [column for column in events.columns if column not in (*view.keys, KNOWN, SUPERSEDED)]
     keys = {f"_key_{key}": events[key] for key in view.keys}
     return pairs.inner_join(events, inside).select(
         **{PAIR: pairs[PAIR], BOUNDARY: pairs[BOUNDARY]}, **{column: events[column] for column in carried}, **keys

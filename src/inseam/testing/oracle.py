@@ -1,7 +1,8 @@
 """TIME.md in plain Python, row by row: slow, obvious, and sharing no code with what it judges.
 
 Instants are UTC microseconds. A row is a dict; its event time is ``ts``, its ingestion time ``known`` (None for
-history), its place in the order of loading ``seq``.
+history), its place in the order of loading ``seq``. Of a source with upserts rows go through `corrected` first, which
+adds ``until``: the instant from which a row no longer counts, None for ever.
 """
 
 from __future__ import annotations
@@ -77,14 +78,36 @@ def _counts(row: Row, question: Question, t: int) -> bool:
         return False
     if question.where is not None and question.where(row) is not True:
         return False
+    until = row.get("until")
     if question.ahead is not None:
-        return bool(t <= row["ts"] < t + question.ahead)
+        return until is None and bool(t <= row["ts"] < t + question.ahead)
     b = boundary(t, question.every, question.zone, question.lag)
     if row["ts"] >= b:
         return False
     if question.over is not None and row["ts"] < b - question.over:
         return False
+    if until is not None and until <= b + question.lag:
+        return False
     return bool(row["known"] is None or row["known"] <= b + question.lag)
+
+
+def corrected(rows: Sequence[Row], key: Sequence[str], deleted: Callable[[Row], bool | None] | None) -> list[Row]:
+    """All rows of a source with upserts by ``key``, each with ``until``: when the first that supersedes it is known."""
+    found: list[Row] = []
+    for row in rows:
+        ends = []
+        if all(row[name] is not None for name in key):
+            for other in rows:
+                is_deletion = other is row and deleted is not None and deleted(row) is True
+                is_later = _loaded(other) > _loaded(row) and all(other[name] == row[name] for name in key)
+                if is_deletion or is_later:
+                    ends.append(other["ts"] if other["known"] is None else other["known"])
+        found.append({**row, "until": min((end for end in ends if end is not None), default=None)})
+    return found
+
+
+def _loaded(row: Row) -> tuple[float, float]:
+    return -math.inf if row["known"] is None else row["known"], row["seq"]
 
 
 def _aggregate(rows: Sequence[Row], question: Question) -> Any:
@@ -149,7 +172,7 @@ def snapshots(
     for instant in instants(start, end, every, zone):
         for row in rows:
             key = tuple(row[name] for name in keys)
-            if row["ts"] is None or None in key:
+            if row["ts"] is None or None in key or row.get("until") is not None:
                 continue
             if row["ts"] < instant and (active is None or instant - active <= row["ts"]):
                 found.add((instant, *key))

@@ -12,11 +12,11 @@ import pyarrow as pa
 from hypothesis import strategies as st
 
 from inseam.ir.aggregates import ALGEBRA, AggregateKind, AggregateSpec, result_type
-from inseam.ir.relation import INGESTED_AT, SEQUENCE, Relation
+from inseam.ir.relation import INGESTED_AT, SEQUENCE, Relation, Upserts
 from inseam.ir.windows import EVENT_TIME, WindowedAggregate
 from inseam.kernel.clock import DAY, HOUR, MINUTE, Step, parse_instant
 from inseam.kernel.types import DataType, Schema
-from inseam.testing.oracle import Question, Row
+from inseam.testing.oracle import Question, Row, corrected
 
 SCHEMA = Schema.of(
     (
@@ -85,12 +85,13 @@ def instants(centre: int) -> st.SearchStrategy[int]:
 
 
 @st.composite
-def worlds(draw: st.DrawFn, most: int = 30) -> World:
+def worlds(draw: st.DrawFn, most: int = 30, least: int = 0) -> World:
+    """Of ``least`` to ``most`` rows and reads, some rows twice."""
     centre = parse_instant(draw(st.sampled_from(_CENTRES)))
     instant = instants(centre)
     cells = st.fixed_dictionaries({**_CELLS, "sent": st.none() | instant, "ts": st.none() | instant})
     late = st.none() | st.sampled_from([-HOUR, 0, 1, MINUTE, HOUR, DAY, 3 * DAY])
-    drawn = draw(st.lists(st.tuples(cells, late), max_size=most))
+    drawn = draw(st.lists(st.tuples(cells, late), min_size=least, max_size=most))
     rows: list[dict[str, Any]] = []
     for cell, by in drawn:
         known = None if by is None or cell["ts"] is None else cell["ts"] + by
@@ -103,8 +104,22 @@ def worlds(draw: st.DrawFn, most: int = 30) -> World:
         order.reverse()
     numbered = tuple({**row, "seq": 1 << 40 | seq} for row, seq in zip(rows, order, strict=True))
     key = st.fixed_dictionaries({name: _CELLS[name] for name in ("customer", "shop", "is_gift", "due")})
-    reads = draw(st.lists(st.builds(lambda k, t: {**k, "t": t}, key, instant), max_size=12))
+    reads = draw(st.lists(st.builds(lambda k, t: {**k, "t": t}, key, instant), min_size=min(least, 12), max_size=12))
     return World(numbered, tuple(reads))
+
+
+UPSERTS = st.builds(
+    Upserts,
+    st.sampled_from([("customer",), ("shop", "colour"), ("pieces",), ("customer", "pieces")]),
+    st.just("at"),
+    st.none() | st.sampled_from(sorted(CONDITIONS)),
+)
+
+
+def with_corrections(world: World, upserts: Upserts) -> World:
+    """The world as the oracle reads it where rows supersede each other."""
+    deleted = None if upserts.deleted is None else CONDITIONS[upserts.deleted]
+    return World(tuple(corrected(world.rows, upserts.key, deleted)), world.reads)
 
 
 _STEPS = (Step(0), Step(HOUR), Step(DAY), Step(7 * DAY), Step(DAY, "Europe/Berlin"), Step(2 * DAY, "America/Sao_Paulo"))

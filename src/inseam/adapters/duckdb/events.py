@@ -15,7 +15,7 @@ from inseam.adapters.duckdb.session import Session, quote
 from inseam.adapters.duckdb.sweep import Column
 from inseam.adapters.duckdb.view_plan import ViewPlan
 from inseam.ir.relation import SEQUENCE
-from inseam.ir.window_expression import EVENT, KNOWN
+from inseam.ir.window_expression import EVENT, KNOWN, SUPERSEDED
 from inseam.kernel.types import DataType, arrow_type
 
 Decode = Callable[[pa.Array], pa.Array]
@@ -41,7 +41,8 @@ def coded(plan: ViewPlan, source: str, keys: SpineKeys) -> str:
 
     With a lookup `CODE` is still the key itself, which `SpineKeys.encode` then reads faster than a join could.
     """
-    own = [*plan.columns, EVENT] + [KNOWN] * plan.has_known + [SEQUENCE] * plan.has_order + [*plan.conditions.values()]
+    own = [*plan.columns, EVENT] + [KNOWN] * plan.has_known + [SUPERSEDED] * plan.has_superseded
+    own += [SEQUENCE] * plan.has_order + [*plan.conditions.values()]
     carried = ", ".join(f"e.{quote(name)}" for name in own)
     if keys.lookup is not None:
         return f"SELECT e.{quote(keys.names[0])} AS {CODE}, {carried} FROM ({source}) e"

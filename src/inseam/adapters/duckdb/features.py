@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from inseam.adapters.duckdb import fast, general
+from inseam.adapters.duckdb import corrected, fast, general
 from inseam.adapters.duckdb.events import gather, numbers
 from inseam.adapters.duckdb.keys import Array, SpineKeys
 from inseam.adapters.duckdb.session import Session
@@ -103,6 +103,8 @@ def _compute_view(
     source_sql = source(session, plan, since, before)
     if work.path == "general":
         arrays = general.query_view(session, plan, view.aggregates, source_sql, keys, boundary)
+    elif plan.has_superseded:
+        arrays = corrected.query_view(session, plan, source_sql, keys, boundary, work.threads)
     else:
         events = gather(session, plan, source_sql, keys)
         arrays = fast.sweep_view(plan, events, keys, boundary, work.threads)

@@ -19,7 +19,7 @@ from inseam.adapters.duckdb.transform import ibis_table
 from inseam.adapters.duckdb.view_plan import ViewPlan
 from inseam.ir.aggregates import AggregateSpec
 from inseam.ir.relation import SEQUENCE
-from inseam.ir.window_expression import BOUNDARY, EVENT, KNOWN, ORDER, PAIR, window_values
+from inseam.ir.window_expression import BOUNDARY, EVENT, KNOWN, ORDER, PAIR, SUPERSEDED, window_values
 from inseam.ir.windows import WindowedAggregate
 from inseam.kernel.errors import DataError
 from inseam.kernel.types import DataType, Field, Schema, arrow_type
@@ -84,6 +84,7 @@ def _fields(plan: ViewPlan) -> tuple[Field, ...]:
     found += [Field(name, plan.source.schema.type_of(name) or DataType.STRING) for name in plan.columns]
     found += [Field(EVENT, DataType.INT64)]
     found += [Field(KNOWN, DataType.INT64)] * plan.has_known
+    found += [Field(SUPERSEDED, DataType.INT64)] * plan.has_superseded
     found += [Field(ORDER, DataType.INT64)] * plan.has_order
     return (*found, *(Field(name, DataType.BOOL) for name in plan.conditions.values()))
 

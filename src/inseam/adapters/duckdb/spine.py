@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from inseam.adapters.duckdb.relation import Compiled, read
 from inseam.adapters.duckdb.session import SQL_TYPES, Limits, Session, literal, quote
+from inseam.adapters.duckdb.superseded import check_upserts, standing
 from inseam.adapters.duckdb.view_plan import check_names
 from inseam.ir.boundaries import grid
 from inseam.ir.relation import SEQUENCE, Relation
@@ -31,7 +32,8 @@ def read_spine(limits: Limits, spine: Spine, compile_: Compile) -> pa.RecordBatc
             return session.stream(sql, spine.path)
         snapshot, source = compile_(spine.relation, session)
         check_names("spine", "key", spine.keys, source.schema)
-        body = source.over(read(snapshot))
+        check_upserts(spine.relation, snapshot.schema, session)
+        body = standing(source.over(read(snapshot)), snapshot, spine.relation)
         if isinstance(spine, RowsSpine):
             check_names("spine", "carried", spine.columns, source.schema)
             return session.stream(_rows(spine, body), spine.relation.table)

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from inseam.adapters.duckdb.expression import check_condition
 from inseam.adapters.duckdb.relation import Compiled, compiled, read
 from inseam.adapters.duckdb.session import Session, quote
+from inseam.adapters.duckdb.superseded import check_upserts, superseded
 from inseam.ir.aggregates import ALGEBRA, AggregateKind, AggregateSpec
 from inseam.ir.relation import INGESTED_AT, SEQUENCE
-from inseam.ir.window_expression import EVENT, KNOWN
+from inseam.ir.window_expression import EVENT, KNOWN, SUPERSEDED
 from inseam.ir.windows import WindowedAggregate
 from inseam.kernel.errors import DefinitionError
 from inseam.kernel.names import did_you_mean
@@ -41,6 +42,11 @@ class ViewPlan:
         return tuple(Field(key, self.source.schema.type_of(key) or DataType.STRING) for key in self.view.keys)
 
     @property
+    def has_superseded(self) -> bool:
+        """Whether rows may supersede others."""
+        return self.view.relation.upserts is not None
+
+    @property
     def event_bytes(self) -> int:
         """What the view's events take in memory, at most."""
         return self.snapshot.rows * self.row_bytes
@@ -50,7 +56,7 @@ class ViewPlan:
         """What one event takes in memory."""
         types = [self.source.schema.type_of(name) for name in (*self.view.keys, *self.columns)]
         cells = sum(48 if type_ is DataType.STRING else 9 for type_ in types) + len(self.conditions)
-        return _EVENT_BYTES + cells + 8 * self.has_known + 8 * self.has_order
+        return _EVENT_BYTES + cells + 8 * (self.has_known + self.has_superseded + self.has_order)
 
     def over(self, spec: AggregateSpec) -> int | None:
         return self.view.forward if self.view.forward is not None else spec.over
@@ -58,7 +64,7 @@ class ViewPlan:
     def events(self, since: int | None, before: int) -> str:
         """SELECT of what the view needs of the rows with ``since <= ts < before``.
 
-        Keys and columns under their own names, then `EVENT`, `KNOWN`, `SEQUENCE` and the conditions as needed.
+        Keys and columns under their own names, then `EVENT`, `KNOWN`, `SUPERSEDED`, `SEQUENCE` and the conditions.
         """
         body = self.source.over(read(self.snapshot))
         stamp = f"CAST({quote(self.view.relation.timestamp)} AS TIMESTAMP WITH TIME ZONE)"
@@ -70,6 +76,10 @@ class ViewPlan:
         selected = [quote(name) for name in names] + [f"epoch_us({stamp}) AS {EVENT}"]
         if self.has_known:
             selected.append(f"epoch_us({quote(INGESTED_AT)}) AS {KNOWN}")
+        if self.view.relation.upserts is not None:
+            selected.append(SUPERSEDED)
+            ends = superseded(self.snapshot, self.view.relation.upserts)
+            body = f"SELECT * FROM ({body}) LEFT JOIN ({ends}) USING ({SEQUENCE})"
         if self.has_order:
             selected.append(quote(SEQUENCE))
         selected += [f"coalesce(({text}\n), false) AS {quote(name)}" for text, name in self.conditions.items()]
@@ -80,6 +90,7 @@ def plan_view(view: WindowedAggregate, snapshot: Snapshot, session: Session) -> 
     """Compile a view; `DefinitionError` names the view and the feature whose column or condition is wrong."""
     source = compiled(view.relation, snapshot.schema, session)
     check_names(view.name, "key", view.keys, source.schema)
+    check_upserts(view.relation, snapshot.schema, session)
     conditions: dict[str, str] = {}
     for spec in view.aggregates:
         subject = f"{view.name}.{spec.name}"

@@ -118,9 +118,12 @@ def _write(
 
 
 def _entities(view: WindowedAggregate, mark: Mark, engine: Engine) -> pa.RecordBatchReader:
-    """The entities not yet written, in the order of their keys, at the instant whose boundary is the mark's."""
+    """The entities not yet written, in the order of their keys, at the instant whose boundary is the mark's.
+
+    Those too whose rows were all corrected away: their older online rows must go.
+    """
     start = mark.boundary
-    spine = engine.spine(SnapshotsSpine(view.relation, view.keys, Step(1), start=start, end=start + 1))
+    spine = engine.spine(SnapshotsSpine(view.relation.as_stored(), view.keys, Step(1), start=start, end=start + 1))
     schema = pa.schema(
         [*(spine.schema.field(name) for name in view.keys), (EVENT_TIME, arrow_type(DataType.TIMESTAMP))]
     )

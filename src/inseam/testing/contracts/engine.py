@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -17,14 +18,14 @@ from hypothesis import strategies as st
 
 from inseam.ir.aggregates import AggregateKind, AggregateSpec
 from inseam.ir.relation import Relation
-from inseam.ir.spine import SnapshotsSpine
+from inseam.ir.spine import RowsSpine, SnapshotsSpine
 from inseam.ir.windows import EVENT_TIME, WindowedAggregate
 from inseam.kernel.clock import Step, from_datetime
 from inseam.kernel.types import DataType
 from inseam.ports.engine import Engine
 from inseam.ports.tables import Tables
 from inseam.testing import oracle
-from inseam.testing.worlds import SCHEMA, World, question, views, worlds
+from inseam.testing.worlds import SCHEMA, UPSERTS, World, question, views, with_corrections, worlds
 
 Opener = Callable[[str], tuple[Engine, Tables]]
 _names = itertools.count()
@@ -136,6 +137,38 @@ class EngineContract:
         expected = oracle.snapshots(world.rows, view.keys, step.microseconds, step.zone, active, low, high)
         rows = [(from_datetime(row[EVENT_TIME]), *(row[key] for key in view.keys)) for row in found.to_pylist()]
         assert rows == expected
+
+    @drawn
+    @given(data=st.data(), world=worlds(most=40, least=15))
+    def test_a_row_counts_until_the_one_that_supersedes_it_is_known(
+        self, opener: Opener, data: st.DataObject, world: World
+    ) -> None:
+        name, upserts = fresh(), data.draw(UPSERTS)
+        engine, tables = opener(data.draw(st.sampled_from(self.memory_limits)))
+        stored(tables, world, name)
+        view = data.draw(views(name))
+        view = replace(view, relation=replace(view.relation, upserts=upserts))
+        table = engine.features(world.spine(view.keys).to_reader(max_chunksize=5), [view]).read_all()
+        for feature, expected in told(view, with_corrections(world, upserts)).items():
+            assert_same(table[feature].to_pylist(), expected, feature)
+
+    @drawn
+    @given(data=st.data(), world=worlds(most=40, least=15))
+    def test_spines_are_of_the_rows_that_stand(self, opener: Opener, data: st.DataObject, world: World) -> None:
+        name, upserts = fresh(), data.draw(UPSERTS)
+        engine, tables = opener(self.memory_limits[0])
+        stored(tables, world, name)
+        relation = replace(data.draw(views(name)).relation, upserts=upserts)
+        rows = [row for row in with_corrections(world, upserts).rows if row["until"] is None]
+        held = [row for row in rows if row["customer"] is not None and row["ts"] is not None]
+        found = engine.spine(RowsSpine(relation, ("customer",), ("pieces",))).read_all().to_pylist()
+        held.sort(key=lambda row: (row["ts"], row["seq"]))
+        assert [row["pieces"] for row in found] == [row["pieces"] for row in held]
+        end = max((row["ts"] for row in held), default=0) + 1
+        spine = SnapshotsSpine(relation, ("customer",), Step(1), start=end, end=end + 1)
+        assert {row["customer"] for row in engine.spine(spine).read_all().to_pylist()} == {
+            row["customer"] for row in held
+        }
 
     def test_an_empty_spine_gives_the_columns_and_no_row(self, opener: Opener) -> None:
         name = fresh()

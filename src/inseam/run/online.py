@@ -19,7 +19,8 @@ from inseam.run.runs import run
 
 if TYPE_CHECKING:
     from inseam.ports.online import OnlineStore
-    from inseam.stages.features.fetch import FeatureReader, FeatureRows
+    from inseam.stages.features.fetch import FeatureReader
+    from inseam.stages.features.fetched import FeatureRows
 
 
 def materialize_view(

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from inseam.run.lineage import Lineage
     from inseam.run.receipt import Receipt, Replay
     from inseam.run.status import Status
-    from inseam.stages.features.fetch import FeatureRows
+    from inseam.stages.features.fetched import FeatureRows
     from inseam.stages.score.scoring import ScoreResult
 
 

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from inseam.define.check import between, check, fresh, not_null, one_of, row_count, unique
     from inseam.define.endpoint import Endpoint
     from inseam.define.entity import Entity
+    from inseam.define.example import Example
     from inseam.define.feature_view import FeatureView
     from inseam.define.model import (
         Tune,
@@ -40,6 +41,7 @@ _HOMES = {
     "define.check": "between check fresh not_null one_of row_count unique",
     "define.endpoint": "Endpoint",
     "define.entity": "Entity",
+    "define.example": "Example",
     "define.feature_view": "FeatureView",
     "define.model": "Tune at_least at_most beats_champion calibration choice integer latency model no_unseen_features "
     "number size slice_gap",
@@ -54,6 +56,7 @@ _HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split
 __all__ = [
     "Endpoint",
     "Entity",
+    "Example",
     "FeatureView",
     "Label",
     "Project",

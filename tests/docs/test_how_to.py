@@ -12,7 +12,7 @@ from page import DOCS, Reader
 
 from inseam.testing.postgres import postgres_server
 
-FROM_NOTHING = ("load-dirty-data", "choose-an-environment", "save-a-model")
+FROM_NOTHING = ("load-dirty-data", "choose-an-environment", "save-a-model", "test-features")
 ON_DATA = ("write-an-on-demand-feature", "tune-a-model")
 ON_A_MODEL = ("gates-and-promotion", "score-a-batch", "read-the-prediction-log")
 WITH_TESTS_OF_THEIR_OWN = (

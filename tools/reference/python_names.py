@@ -21,6 +21,7 @@ _ORDER = (
     "define.training_set",
     "define.model",
     "define.endpoint",
+    "define.example",
     "define.project",
     "run.workspace",
 )

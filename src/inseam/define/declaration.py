@@ -11,14 +11,14 @@ from types import MappingProxyType
 from typing import Any, ClassVar
 from zoneinfo import ZoneInfo
 
-from inseam.define.expect import caller_place, expect_types
+from inseam.define.expect import caller_place, expect_types, imported_now
 from inseam.ir.functions import FunctionRef
 from inseam.kernel.clock import format_duration, format_instant, parse_duration, parse_instant
 from inseam.kernel.errors import DefinitionError, Place, Problem
 from inseam.kernel.frozen import METADATA, canonical, said
 from inseam.kernel.names import Ref, is_name
 
-_collected: ContextVar[list[Declaration] | None] = ContextVar("inseam_collected", default=None)
+_collected: ContextVar[tuple[list[Declaration], str] | None] = ContextVar("inseam_collected", default=None)
 
 
 def _duration_form(text: Any) -> Any:
@@ -57,10 +57,14 @@ INSTANT: Mapping[str, Any] = {"form": _instant_form, "is_typed": False}
 
 
 @contextmanager
-def collecting() -> Iterator[list[Declaration]]:
-    """Within this block each declaration that is made is also put into the list, in order."""
+def collecting(package: str = "") -> Iterator[list[Declaration]]:
+    """Within this block each declaration that is made is also put into the list, in order.
+
+    With a ``package`` only those are that one of its modules makes while it is imported: what another package declares
+    is there to be used.
+    """
     found: list[Declaration] = []
-    token = _collected.set(found)
+    token = _collected.set((found, package))
     try:
         yield found
     finally:
@@ -86,9 +90,14 @@ class Declaration:
         expect_types(self)
         if self.place is None:
             self._set("place", caller_place())
+        self._collect()
+
+    def _collect(self) -> None:
         collected = _collected.get()
         if collected is not None:
-            collected.append(self)
+            found, package = collected
+            if not package or f"{imported_now()}.".startswith(f"{package}."):
+                found.append(self)
 
     def _set(self, name: str, value: Any) -> None:
         object.__setattr__(self, name, value)

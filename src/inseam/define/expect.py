@@ -49,6 +49,16 @@ def caller_place() -> Place | None:
     return None
 
 
+def imported_now() -> str:
+    """The module whose statements are being run just now, the innermost; empty where none is."""
+    frame = sys._getframe(1)
+    while frame is not None:
+        if frame.f_code.co_name == "<module>":
+            return str(frame.f_globals.get("__name__", ""))
+        frame = frame.f_back  # type: ignore[assignment]
+    return ""
+
+
 def expect_types(record: Any, subject: str = "") -> None:
     """Refuse a record with fields that are not of their annotated types; `DefinitionError` with all of them.
 

@@ -14,6 +14,7 @@ from typing import TypeVar
 from inseam.define.declaration import Declaration, collecting
 from inseam.define.endpoint import Endpoint
 from inseam.define.entity import Entity
+from inseam.define.example import Example
 from inseam.define.feature_view import FeatureView
 from inseam.define.model import Model
 from inseam.define.on_demand import OnDemand
@@ -54,6 +55,8 @@ class Project:
     declarations: tuple[Declaration, ...]
     mistakes: tuple[Problem, ...] = ()
     """What went wrong while the declarations were made: some are not among them."""
+    examples: tuple[Example, ...] = ()
+    """Cases to test the declarations by: no part of what the project means."""
 
     @classmethod
     def of(cls, name: str, declarations: Iterable[Declaration]) -> Project:
@@ -69,7 +72,8 @@ class Project:
 
         for declaration in declarations:
             add(declaration)
-        return cls(name, tuple(found.values()))
+        examples = tuple(item for item in found.values() if isinstance(item, Example))
+        return cls(name, tuple(item for item in found.values() if not isinstance(item, Example)), (), examples)
 
     def all(self, kind: type[D]) -> tuple[D, ...]:
         return tuple(item for item in self.declarations if isinstance(item, kind))
@@ -86,11 +90,13 @@ class Project:
 def load(name: str, package: str, root: Path) -> Project:
     """Import a package of definitions (all of its modules) from ``root`` and collect what it declares.
 
-    What fails on the way is kept among the project's ``mistakes``, with the file and line of the user's code.
+    What packages that it imports declare belongs to it as far as it is used. What fails on the way is kept among the
+    project's ``mistakes``, with the file and line of the user's code.
     """
     root = root.resolve()
-    with _importing(root), collecting() as declarations:
-        _forget(package)
+    top = _top(package)
+    with _importing(root), collecting(top) as declarations:
+        _forget(top)
         reading = Reading(package, root)
         reading.run()
         # The sources of functions are read now, while the files are those that were imported.
@@ -118,10 +124,13 @@ def _importing(root: Path) -> Iterator[None]:
         sys.dont_write_bytecode = before
 
 
-def _forget(package: str) -> None:
-    """Drop the modules of the package, and of the one that holds it, so that each loading reads all of it anew."""
+def _top(package: str) -> str:
+    """The package that is the project's own: the outermost that holds the definitions, and never ours."""
     top = package.partition(".")[0]
-    if top == __name__.partition(".")[0]:
-        top = package
+    return package if top == __name__.partition(".")[0] else top
+
+
+def _forget(top: str) -> None:
+    """Drop the modules of a package, so that each loading reads all of it anew."""
     for name in [n for n in sys.modules if n == top or n.startswith(f"{top}.")]:
         del sys.modules[name]

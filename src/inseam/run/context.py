@@ -68,14 +68,22 @@ class Context:
 
     @cached_property
     def tables(self) -> Tables:
-        opened: Tables = self._adapter("tables", self.settings.tables)(self.path("tables"))
+        return self.new_tables(self.path("tables"))
+
+    def new_tables(self, directory: Path) -> Tables:
+        """Tables of this environment's kind in a directory of their own."""
+        opened: Tables = self._adapter("tables", self.settings.tables)(directory)
         return opened
 
     @cached_property
     def engine(self) -> Engine:
+        return self.new_engine(self.tables, self.path("spill"))
+
+    def new_engine(self, tables: Tables, directory: Path) -> Engine:
+        """An engine of this environment's kind that reads these tables and spills into ``directory``."""
         opened: Engine = self._adapter("engine", self.settings.engine)(
-            self.tables,
-            directory=self.path("spill"),
+            tables,
+            directory=directory,
             memory_limit=self.settings.memory,
             threads=self.settings.threads or None,
         )
@@ -83,12 +91,13 @@ class Context:
 
     @cached_property
     def online(self) -> OnlineStore:
-        settings, make = self.settings, self._adapter("online", self.settings.online)
+        settings = self.settings
         opened: OnlineStore
-        if settings.online_url:  # a server, which other projects and environments use too
-            opened = make(settings.online_url, namespace=f"{settings.project}:{settings.environment}")
-        else:
-            opened = make(self.path("online"))
+        if not settings.online_url:
+            opened = self._adapter("online", settings.online)(self.path("online"))
+        else:  # a server, which other projects and environments use too
+            namespace = f"{settings.project}:{settings.environment}"
+            opened = self._adapter("online", settings.online)(settings.online_url, namespace=namespace)
         return opened
 
     @cached_property
@@ -118,9 +127,12 @@ class Context:
             ) from None
         return directory
 
-    def schemas(self) -> Schemas:
-        """What is known now of every source's, transform's and spine file's columns."""
-        held: Mapping[str, Schema] = {
+    def schemas(self, assumed: Mapping[str, Schema] | None = None) -> Schemas:
+        """What is known now of every source's, transform's and spine file's columns.
+
+        ``assumed``: columns of sources, by name, to take where nothing is known of them.
+        """
+        held = dict(assumed or {}) | {
             record.source: Schema(tuple(Field(name, DataType(type_)) for name, type_ in record.columns.items()))
             for record in self.ledger.select(SourceSchemaRecord)
         }
@@ -140,12 +152,16 @@ class Context:
         return Schema.from_arrow(self.engine.evaluate(no_rows, expressions).schema)
 
     def problems(self) -> list[Problem]:
-        """Every mistake in the definitions, and every source with neither known columns nor files to learn them from.
+        """Every mistake in the definitions and their examples, and every source of which nothing can be known.
 
-        Those keep nobody from working with the rest.
+        Those of examples and of sources without columns or files keep nobody from working with the rest.
         """
         schemas = self.schemas()
-        return [*check(self.declared, schemas), *sources_without_files(self.declared, schemas, self.settings.root)]
+        return [
+            *check(self.declared, schemas),
+            *sources_without_files(self.declared, schemas, self.settings.root),
+            *(problem for example in self.declared.examples for problem in example.problems()),
+        ]
 
     def checked(self) -> Schemas:
         """The schemas of a project without mistakes; `DefinitionError` lists all that there are."""

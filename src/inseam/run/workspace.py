@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         TrainingSetRecord,
     )
     from inseam.run.apply import Applied
+    from inseam.run.examples import ExampleResult
     from inseam.run.learning import Trained
     from inseam.run.lineage import Lineage
     from inseam.run.receipt import Receipt, Replay
@@ -72,6 +73,13 @@ class Workspace:
     def check(self) -> list[Problem]:
         """Every mistake in the definitions."""
         return self.context.problems()
+
+    def test(self, *names: str) -> tuple[ExampleResult, ...]:
+        """Run the examples with these names, or of declarations with these names (default: all)."""
+        from inseam.run.examples import Examples
+
+        with Examples(self.context) as examples:
+            return tuple(examples.run(example) for example in examples.chosen(names))
 
     def plan(self) -> Plan:
         """What applying would change, what lies downstream of it, and what must be recomputed."""

@@ -23,6 +23,7 @@ from inseam.surface.cli import (
     score,
     serve,
     status,
+    test,
     train,
 )
 from inseam.surface.cli.session import verb
@@ -40,6 +41,7 @@ _VERBS = (
     (init.init, "init"),
     (demo.demo, "demo"),
     (check.check, "check"),
+    (test.test, "test"),
     (plan.plan, "plan"),
     (apply.apply, "apply"),
     (ingest.ingest, "ingest"),

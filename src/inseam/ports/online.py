@@ -7,17 +7,27 @@ from typing import Protocol
 
 
 class OnlineStore(Protocol):
-    """Keys and rows are bytes made by `inseam.ir.online_row`; ``table`` is a view under one fingerprint."""
+    """Keys and rows are bytes made by `inseam.ir.online_row`; ``table`` is a view under one fingerprint.
+
+    Every store promises that a row is of one write, under the boundary that it names, that no reader sees it go back,
+    and that no mark is ever there without the rows that were written before it and with it. Stores on one machine and
+    in a database (LMDB, PostgreSQL) promise more: a read sees one state of all tables, a write happens in whole or not
+    at all. On Redis a read may fall between the rows of a batch, and a write that was killed leaves some of them: they
+    are written again by who goes on after the mark. `inseam.testing.contracts.online` has a suite for each.
+
+    A store in a directory is made with that directory; one on a server with its URL and ``namespace``, which keeps
+    projects and environments apart. It is thread-safe, may be carried across a fork, and raises `UnavailableError`
+    when its server does not answer in bounded time; the next call tries anew.
+    """
 
     def write(self, table: str, rows: Sequence[tuple[bytes, bytes | None]], mark: bytes | None = None) -> None:
-        """Put rows in one durable transaction, together with the table's mark when one is given.
+        """Put rows, then the table's mark when one is given; durable on return, as far as the store's server is.
 
-        None in place of a row takes out what is there; a key stands at most once. All of it or nothing happens,
-        whatever is killed.
+        None in place of a row takes out what is there; a key stands at most once.
         """
 
     def read(self, tables: Sequence[str], keys: Sequence[Sequence[bytes]]) -> list[list[bytes | None]]:
-        """For each table the rows of its keys, in their order, from one consistent state; None where there is none."""
+        """For each table the rows of its keys, in their order, in one round trip; None where there is none."""
 
     def mark(self, table: str) -> bytes | None:
         """The table's mark: how far its materialization got, as the writer encoded it."""

@@ -16,7 +16,7 @@ def online_table(view: str, fingerprint: str) -> str:
 
 
 class Mark(msgspec.Struct, frozen=True):
-    """Written in one transaction with the rows that it counts, so it never says more or less than there is.
+    """Written no sooner than the rows that it counts: it may say less than there is, and never more.
 
     ``fields`` are the (name, type) pairs of the rows' features: readers decode by them, whatever they ask for.
     """

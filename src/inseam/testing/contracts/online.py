@@ -1,5 +1,7 @@
-"""What every `inseam.ports.online.OnlineStore` must do. Subclass and give a fixture ``opener``: each call of it opens
-the same store, which is empty at first, anew."""
+"""What every `inseam.ports.online.OnlineStore` must do, and `OneStateContract` for those that promise more than rows.
+
+Subclass and give a fixture ``opener``: each call of it opens the same store, which is empty at first, anew.
+"""
 
 from __future__ import annotations
 
@@ -120,6 +122,83 @@ class OnlineContract:
         store.write("a@1", [(b"new", b"row")])
         assert store.read(["a@1"], [[b"new", (7).to_bytes(8, "big")]]) == [[b"row", None]]
         assert store.mark("a@1") is None
+
+    def test_readers_see_whole_rows_that_never_go_back(self, store: OnlineStore) -> None:
+        keys = [number.to_bytes(8, "big") for number in range(200)]
+        store.write("a@1", [(key, b"00000" * 40) for key in keys])
+        stop = threading.Event()
+
+        def move() -> None:
+            for turn in range(1, 60):
+                store.write("a@1", [(key, b"%05d" % turn * 40) for key in keys], b"%d" % turn)
+            stop.set()
+
+        writer = threading.Thread(target=move)
+        writer.start()
+        newest = [0] * len(keys)
+        while not stop.is_set():
+            mark = int(store.mark("a@1") or 0)
+            (found,) = store.read(["a@1"], [keys])
+            assert all(row is not None and row == row[:5] * 40 for row in found), "half a row was seen"
+            turns = [int(row[:5]) for row in found if row is not None]
+            assert all(turn >= last for turn, last in zip(turns, newest, strict=True)), "a row went back"
+            assert min(turns) >= mark, "a mark was there before its rows"
+            newest = turns
+        writer.join()
+
+    def test_two_writers_leave_whole_rows_and_a_mark_of_one_of_them(self, opener: Opener, store: OnlineStore) -> None:
+        keys = [number.to_bytes(8, "big") for number in range(300)]
+
+        def write(letter: bytes, order: list[bytes]) -> None:
+            own = opener()
+            for turn in range(20):
+                own.write("a@1", [(key, letter * (50 + turn)) for key in order], letter)
+            own.close()
+
+        orders = ((b"x", keys), (b"y", keys[::-1]))
+        writers = [threading.Thread(target=write, args=arguments) for arguments in orders]
+        for writer in writers:
+            writer.start()
+        for writer in writers:
+            writer.join()
+        (found,) = store.read(["a@1"], [keys])
+        assert set(found) <= {b"x" * 69, b"y" * 69}
+        assert store.mark("a@1") in (b"x", b"y")
+        assert store.count("a@1") == 300
+
+    def test_any_history_of_writes_and_drops_leaves_what_a_dict_would_hold(self, store: OnlineStore) -> None:
+        draw = random.Random(11)
+        keys = [bytes([number]) * draw.randint(1, 300) for number in range(40)]
+        held: dict[str, dict[bytes, bytes]] = {}
+        marks: dict[str, bytes] = {}
+        for step in range(120):
+            table = draw.choice(("a@1", "b@1", "c@1"))
+            if draw.random() < 0.1:
+                store.drop(table)
+                held.pop(table, None)
+                marks.pop(table, None)
+            else:
+                chosen = draw.sample(keys, draw.randint(0, 12))
+                batch = [(key, None if draw.random() < 0.3 else b"%d" % step * draw.randint(1, 90)) for key in chosen]
+                mark = b"mark %d" % step if draw.random() < 0.5 else None
+                store.write(table, batch, mark)
+                rows = held.setdefault(table, {})
+                for key, row in batch:
+                    rows.pop(key, None)
+                    rows.update({} if row is None else {key: row})
+                marks.update({} if mark is None else {table: mark})
+            tables = draw.sample(("a@1", "b@1", "c@1"), 3)
+            asked = [draw.sample(keys, 20) for _ in tables]
+            expected = [[held.get(name, {}).get(key) for key in some] for name, some in zip(tables, asked, strict=True)]
+            assert store.read(tables, asked) == expected
+            assert [store.mark(name) for name in tables] == [marks.get(name) for name in tables]
+        assert [store.count(name) for name in ("a@1", "b@1", "c@1")] == [
+            len(held.get(name, {})) for name in ("a@1", "b@1", "c@1")
+        ]
+
+
+class OneStateContract(OnlineContract):
+    """What a store must do besides whose reads are of one state and whose writes are all or nothing."""
 
     def test_a_read_sees_one_state_of_all_tables(self, store: OnlineStore) -> None:
         """A writer moves two tables of one transaction each; a read never sees the second ahead of the first."""

@@ -26,10 +26,10 @@ _ORDER = (
     "run.workspace",
 )
 _INTRO = """
-Examples are run by the tests, with the names of `inseam` imported. Every declaration also takes `owner`, `description`
-and `tags`; changing them recomputes nothing.
+Examples are run by the tests, with the names of `inseam` imported. Every declaration also takes `owner`, `description`,
+`tags` and `deprecated` (what to use instead); changing them recomputes nothing.
 """
-_METADATA = ("owner", "description", "tags", "place")
+_METADATA = ("owner", "description", "tags", "deprecated", "place")
 
 
 def page() -> str:

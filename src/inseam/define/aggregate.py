@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from inseam.define.declaration import DURATION, SQL
+from inseam.define.declaration import DURATION, SQL, tuple_of
 from inseam.define.expect import caller_place, expect_types
 from inseam.define.source import Rows
 from inseam.ir.aggregates import AggregateKind
 from inseam.kernel.errors import DefinitionError, Place
 from inseam.kernel.frozen import METADATA
+
+
+@dataclass(frozen=True)
+class About:
+    """What people should know of one feature; changing it recomputes nothing."""
+
+    description: str = ""
+    owner: str = ""
+    tags: tuple[str, ...] = ()
+    deprecated: str = ""
+
+    def __post_init__(self) -> None:
+        expect_types(self, "about")
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,9 +38,16 @@ class Aggregate:
     ttl: str | None = field(default=None, metadata=DURATION)
     q: float | None = None
     place: Place | None = field(default=None, metadata=METADATA)
+    noted: About = field(default=About(), metadata=METADATA)
 
     def __post_init__(self) -> None:
         expect_types(self, self.kind.value)
+
+    def about(
+        self, description: str = "", *, owner: str = "", tags: tuple[str, ...] | list[str] = (), deprecated: str = ""
+    ) -> Aggregate:
+        """The same feature with words for people: ``sum("amount", over="30d").about("...", deprecated="use x")``."""
+        return replace(self, noted=About(description, owner, tuple_of(tags), deprecated))
 
     def __eq__(self, other: object) -> Comparison:  # type: ignore[override]
         return Comparison(self, "==", other)

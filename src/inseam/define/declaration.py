@@ -73,7 +73,9 @@ def collecting(package: str = "") -> Iterator[list[Declaration]]:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Declaration:
-    """A named thing. ``owner``, ``description`` and ``tags`` are metadata: changing them recomputes nothing.
+    """A named thing. ``owner``, ``description``, ``tags`` and ``deprecated`` (what to use instead) are metadata.
+
+    Changing them recomputes nothing.
 
     Making one fails for values of wrong types only: other mistakes are kept as `problems` and reported all at once.
     """
@@ -83,6 +85,7 @@ class Declaration:
     owner: str = field(default="", metadata=METADATA)
     description: str = field(default="", metadata=METADATA)
     tags: tuple[str, ...] = field(default=(), metadata=METADATA)
+    deprecated: str = field(default="", metadata=METADATA)
     place: Place | None = field(default=None, compare=False, repr=False, metadata=METADATA)
 
     def __post_init__(self) -> None:

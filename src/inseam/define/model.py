@@ -237,6 +237,8 @@ def model(
     tune: Tune | None = None,
     seed: int = 0,
     owner: str = "",
+    tags: tuple[str, ...] = (),
+    deprecated: str = "",
 ) -> Callable[[Callable[..., Any]], Model]:
     """Declare a model by a function ``(data, params) -> fitted model``.
 
@@ -272,6 +274,8 @@ def model(
             tune,
             seed,
             owner=owner,
+            tags=tags,
+            deprecated=deprecated,
             description=(function.__doc__ or "").strip(),
         )
 

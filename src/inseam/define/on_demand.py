@@ -122,7 +122,11 @@ class OnDemand(Declaration):
 
 
 def on_demand(
-    *views: FeatureView | OnDemand, name: str | None = None, owner: str = "", tags: tuple[str, ...] = ()
+    *views: FeatureView | OnDemand,
+    name: str | None = None,
+    owner: str = "",
+    tags: tuple[str, ...] = (),
+    deprecated: str = "",
 ) -> Callable[[Callable[..., Any]], OnDemand]:
     """Declare a feature by a vectorised function; parameters that no view offers come with the request.
 
@@ -150,6 +154,7 @@ def on_demand(
             hints=_hints(function),
             owner=owner,
             tags=tags,
+            deprecated=deprecated,
             description=(function.__doc__ or "").strip(),
         )
 

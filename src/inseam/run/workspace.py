@@ -74,6 +74,12 @@ class Workspace:
         """Every mistake in the definitions."""
         return self.context.problems()
 
+    def warnings(self, *names: str) -> tuple[Problem, ...]:
+        """Uses of what is deprecated: everywhere, or by these declarations and what they are made from."""
+        from inseam.plan.deprecation import warnings
+
+        return warnings(self.project, *(self.context.declaration(name) for name in names))
+
     def test(self, *names: str) -> tuple[ExampleResult, ...]:
         """Run the examples with these names, or of declarations with these names (default: all)."""
         from inseam.run.examples import Examples

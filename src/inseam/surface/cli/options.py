@@ -15,6 +15,7 @@ Environment = Annotated[
     typer.Option("--env", "-e", help="An environment of inseam.toml.", envvar="INSEAM_ENVIRONMENT"),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Machine-readable output on stdout.")]
+Strict = Annotated[bool, typer.Option("--strict", help="Fail where something deprecated is used.")]
 AsOf = Annotated[
     Optional[str],  # noqa: UP045
     typer.Option("--as-of", help="An ISO instant to act as of, such as 2024-06-01T00:00:00Z. Default: now."),

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from inseam.surface.cli import options, terminal
-from inseam.surface.cli.session import workspace
+from inseam.surface.cli.session import warn, workspace
 
 if TYPE_CHECKING:
     from inseam.plan.diff import DefinitionChange, Plan
@@ -21,6 +21,7 @@ def plan(
     exit_code: Annotated[
         bool, typer.Option("--exit-code", help="Exit with 10 when there is something to apply, for CI.")
     ] = False,
+    strict: options.Strict = False,
 ) -> None:
     """Show what applying would change, what lies downstream of it, and what must be recomputed.
 
@@ -28,8 +29,9 @@ def plan(
     """
     with workspace(project, environment) as opened:
         made = opened.plan()
+        warnings = warn(opened, is_strict=strict)
     if json:
-        terminal.print_json(made.as_dict())
+        terminal.print_json(made.as_dict() | {"warnings": [warning.as_dict() for warning in warnings]})
     else:
         show_plan(made)
     if exit_code and not made.is_empty:

@@ -5,7 +5,7 @@ from typing import Annotated, Optional
 import typer
 
 from inseam.surface.cli import options
-from inseam.surface.cli.session import workspace
+from inseam.surface.cli.session import warn, workspace
 
 
 def serve(
@@ -30,6 +30,7 @@ def serve(
     ] = False,
     project: options.Project = options.HERE,
     environment: options.Environment = None,
+    strict: options.Strict = False,
 ) -> None:
     """Serve every endpoint over HTTP: docs at /docs, metrics at /metrics. Promotions are picked up live.
 
@@ -40,4 +41,5 @@ def serve(
     told = options.pairs(set_, "--set")
     named = {"host": host, "port": port, "workers": workers}
     with workspace(project, environment) as opened:
+        warn(opened, *(f"endpoint:{name}" for name in opened.endpoints()), is_strict=strict)
         opened.serve(**told | {k: v for k, v in named.items() if v is not None}, is_open_allowed=allow_open)

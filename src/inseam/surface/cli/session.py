@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from inseam.kernel.errors import InseamError, SettingError
+from inseam.kernel.errors import DefinitionError, InseamError, Problem, SettingError
 from inseam.surface.cli import terminal
 
 if TYPE_CHECKING:
@@ -32,6 +32,15 @@ def workspace(project: Path, environment: str | None) -> Iterator[Workspace]:
             yield opened
         except InseamError as error:
             raise type(error).of(opened.context.placed(problem) for problem in error.problems) from error
+
+
+def warn(opened: Workspace, *names: str, is_strict: bool) -> tuple[Problem, ...]:
+    """Tell on stderr who uses something deprecated, and give it back; `DefinitionError` with all of it when strict."""
+    found = opened.warnings(*names)
+    if found and is_strict:
+        raise DefinitionError.of(found)
+    terminal.print_problems(found, style="bold yellow")
+    return found
 
 
 def verb(function: Callable[..., None]) -> Callable[..., None]:

@@ -66,14 +66,14 @@ def cell(value: Any) -> str:
     return str(value)
 
 
-def print_problems(problems: Iterable[Problem]) -> None:
+def print_problems(problems: Iterable[Problem], *, style: str = "bold red") -> None:
     """Each problem with its code, place, what was expected and the mend, on stderr."""
     from rich.text import Text
 
     console = err()
     for problem in problems:
         console.print(
-            Text.assemble((problem.subject, "bold red"), f": {problem.found}  ", (f"[{problem.code}]", "dim")),
+            Text.assemble((problem.subject, style), f": {problem.found}  ", (f"[{problem.code}]", "dim")),
             soft_wrap=True,
         )
         for what, told in (("at", problem.place), ("expected", problem.expected), ("mend", problem.mend)):

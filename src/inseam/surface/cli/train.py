@@ -6,7 +6,7 @@ import msgspec
 import typer
 
 from inseam.surface.cli import options, terminal
-from inseam.surface.cli.session import workspace
+from inseam.surface.cli.session import warn, workspace
 
 if TYPE_CHECKING:
     from inseam.ir.records import VerdictRecord
@@ -22,6 +22,7 @@ def train(
     project: options.Project = options.HERE,
     environment: options.Environment = None,
     json: options.Json = False,
+    strict: options.Strict = False,
 ) -> None:
     """Training set, fit, evaluation, registry, gates. Exit code 6 when a gate says no.
 
@@ -29,6 +30,7 @@ def train(
     """
     params = {name: _value(text) for name, text in options.pairs(param, "--param").items()}
     with workspace(project, environment) as opened, terminal.bars(is_silent=json) as progress:
+        warn(opened, f"model:{model}", is_strict=strict)
         trained = opened.train(model, params=params or None, can_promote=not no_promote, progress=progress)
     if json:
         terminal.print_json(trained)

@@ -11,8 +11,9 @@ import pytest
 from page import DOCS, Reader
 
 from inseam.testing.postgres import postgres_server
+from inseam.testing.redis import WHY_NOT, is_installed, redis_server
 
-FROM_NOTHING = ("load-dirty-data", "choose-an-environment", "save-a-model", "test-features")
+FROM_NOTHING = ("load-dirty-data", "choose-an-environment", "save-a-model", "test-features", "share-features")
 ON_DATA = ("write-an-on-demand-feature", "tune-a-model")
 ON_A_MODEL = ("gates-and-promotion", "score-a-batch", "read-the-prediction-log")
 WITH_TESTS_OF_THEIR_OWN = (
@@ -21,6 +22,7 @@ WITH_TESTS_OF_THEIR_OWN = (
     "change-a-feature",
     "serve-beyond-this-machine",
     "spark",
+    "online-stores",
 )
 
 
@@ -105,6 +107,17 @@ def test_postgresql(database: str, tmp_path: Path) -> None:
     follow("use-postgresql", tmp_path, DATABASE_URL=database)
 
     assert not (tmp_path / ".inseam" / "ledger.db").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not is_installed(), reason=WHY_NOT)
+def test_online_stores(data: Path, tmp_path: Path) -> None:
+    root = shutil.copytree(data, tmp_path / "shop")
+    with redis_server() as server:
+        follow("online-stores", root, REDIS_URL=server.url)
+        names = {name.decode() for name in server.client().smembers("inseam:shop:fleet:tables")}
+
+    assert {name.partition("@")[0] for name in names} == {"spend", "browsing"}
 
 
 @pytest.mark.slow

@@ -49,16 +49,16 @@ def spark(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 
     place = tmp_path_factory.mktemp("spark")
     with ExitStack() as running:
-        running.callback(close)
-        kind = request.cls.kind
-        if kind == "local":
-            yield opener(place, master="local[2]", conf=_BRIEF)
-        elif kind == "cluster":
+        if request.cls.kind == "local":
+            options: dict[str, Any] = {"master": "local[2]", "conf": _BRIEF}
+        elif request.cls.kind == "cluster":
             here = {"spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1"}
-            url = running.enter_context(standalone_cluster(place))
-            yield opener(place, master=url, threads=2, conf=_BRIEF | here)
+            options = {"master": running.enter_context(standalone_cluster(place)), "conf": _BRIEF | here}
         else:
-            yield opener(place, remote=running.enter_context(connect_server(place)), threads=2)
+            options = {"remote": running.enter_context(connect_server(place))}
+        # Before the servers: a session says goodbye to its own.
+        running.callback(close)
+        yield opener(place, threads=2, **options)
 
 
 def drawing(examples: int) -> Callable[[type[EngineContract]], type[EngineContract]]:

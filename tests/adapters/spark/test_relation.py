@@ -11,7 +11,7 @@ from inseam.adapters.duckdb.engine import DuckdbEngine
 from inseam.adapters.spark.engine import SparkEngine
 from inseam.ir.functions import FunctionRef
 from inseam.ir.relation import FunctionTransform, Relation, SqlTransform
-from inseam.kernel.errors import DefinitionError, NotFoundError
+from inseam.kernel.errors import DataError, DefinitionError, NotFoundError
 from inseam.kernel.types import Schema
 
 BEFORE = Schema.of([("customer", "int64"), ("at", "timestamp"), ("amount", "float64"), ("store", "string")])
@@ -104,11 +104,13 @@ def test_what_is_missing_is_said(engine: SparkEngine, orders: DeltaTables) -> No
         engine.scan(relation(), where="amuont > 1")
 
 
-def test_a_path_is_no_glob_and_a_column_may_have_any_name(
+def test_a_path_is_no_glob_and_a_column_may_have_spaces(
     duckdb: DuckdbEngine, tmp_path: Path, orders: DeltaTables
 ) -> None:
     odd = DeltaTables(tmp_path / "[a]*?{b} 'x y")
-    named = 'SELECT at, amount AS "a.b (c) d" FROM orders'
-    odd.append("sources/orders", duckdb.scan(relation(named)))
-    found = SparkEngine(odd, directory=tmp_path / "staging", master="local[2]").scan(relation())
-    assert found.read_all()["a.b (c) d"].to_pylist() == [5.5, 10.0, None, 1.0]
+    odd.append("sources/orders", duckdb.scan(relation('SELECT at, amount AS "a (b) c" FROM orders')))
+    engine = SparkEngine(odd, directory=tmp_path / "staging", master="local[2]")
+    assert engine.scan(relation()).read_all()["a (b) c"].to_pylist() == [5.5, 10.0, None, 1.0]
+    odd.append("dotted", duckdb.scan(relation('SELECT at, amount AS "a.b" FROM orders')))
+    with pytest.raises(DataError, match=r"'a\.b'"):
+        engine.scan(relation(table="dotted"))

@@ -9,7 +9,7 @@ from typing import Any
 from inseam.adapters.spark.dialect import INPUT, selected
 from inseam.adapters.spark.shared import Compiled, quote, source_name, with_system
 from inseam.adapters.spark.staging import ROW, Staged
-from inseam.adapters.spark.types import SPARK_TYPES, column, ddl
+from inseam.adapters.spark.types import SPARK_TYPES, check_spelling, column, ddl
 from inseam.ir.relation import SEQUENCE, Relation
 from inseam.kernel.types import DataType, Field, Schema
 from inseam.ports.tables import Snapshot
@@ -25,6 +25,9 @@ class Source:
 
     snapshot: Snapshot
     compiled: Compiled
+
+    def __post_init__(self) -> None:
+        check_spelling((*self.stored.names, *self.schema.names), self.relation.table)
 
     @property
     def relation(self) -> Relation:

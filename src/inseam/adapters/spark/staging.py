@@ -17,6 +17,7 @@ import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 
 from inseam.adapters.spark.shared import plain_stream
+from inseam.adapters.spark.types import check_spelling
 from inseam.ir.windows import EVENT_TIME
 
 ROW = "_row"
@@ -68,6 +69,7 @@ class Staging:
 
     def stage(self, rows: pa.RecordBatchReader) -> Staged:
         """Write a stream as it comes, in our own types, numbered by `ROW`."""
+        check_spelling(rows.schema.names, "rows")
         plain = plain_stream(rows)
         staged = Staged("", plain.schema)
         staged.folder = self.folder(staged)

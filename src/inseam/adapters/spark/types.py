@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import pyarrow as pa
 
+from inseam.kernel.errors import DataError
 from inseam.kernel.types import DataType, Schema
 
 SPARK_TYPES = {
@@ -19,7 +21,7 @@ SPARK_TYPES = {
 
 
 def column(name: str) -> Any:
-    """The column of exactly this name, dots, spaces and backticks included."""
+    """The column of exactly this name, whatever it is made of."""
     from pyspark.sql import functions
 
     return functions.col(name if name.startswith("_metadata.") else quoted(name))
@@ -28,6 +30,17 @@ def column(name: str) -> Any:
 def quoted(name: str) -> str:
     """A name as an identifier of Spark's SQL."""
     return "`" + name.replace("`", "``") + "`"
+
+
+def check_spelling(names: Iterable[str], subject: str) -> None:
+    """Refuse what PySpark takes for a path into a column when it hands rows to a worker."""
+    for name in names:
+        if "." in name or "`" in name:
+            raise DataError(
+                subject,
+                f"column {name!r} has a dot or a backtick in its name, with which Spark cannot hand it to a worker",
+                mend="rename the column in the source",
+            )
 
 
 def ddl(schema: Schema | pa.Schema) -> str:

@@ -12,7 +12,7 @@ demo: setup  ## the whole loop on a simulated retailer, from raw files to a serv
 	@$(BIN)/inseam demo demo --scale $(SCALE)
 
 test: setup  ## every test
-	@tools/setup --torch
+	@tools/setup --tests
 	@$(BIN)/python -m pytest -n auto --dist loadfile
 
 test-fast: setup  ## the tests that take seconds

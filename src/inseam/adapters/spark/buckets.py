@@ -30,6 +30,7 @@ _FEW = 5_000_000
 _SLICES = 4
 """Slices of a bucket's fair share that a heavy key is cut into."""
 _EVER = 1 << 62
+_NUMBER = "_number"
 
 
 @dataclass(frozen=True)
@@ -82,25 +83,26 @@ def find_heavy(
     shares = counted.where(_held(fields)).withColumn("_share", f.col("_n") / (rows * fraction)).drop("_n").toArrow()
     if not shares.num_rows:
         return None
+    # By number: what a key is in Python (a NaN, an instant without its zone) need not equal itself.
+    shares = shares.append_column(_NUMBER, pa.array(np.arange(shares.num_rows)))
     at = f.unix_micros(column(EVENT_TIME).cast("timestamp")).alias("_at")
     beside = _beside(spine.select(*keys, at), fields, shares, "inner")
-    quantiles = f.percentile_approx("_at", [n / 256 for n in range(1, 256)], 1_000).alias("_quantiles")
-    reads = beside.groupBy(*names).agg(quantiles).collect()
-    found = {tuple(row[field.name] for field in fields): row["_quantiles"] for row in reads}
-    return _sliced(fields, shares, found, sides, count, extent)
+    quantiles = f.percentile_approx("_at", [n / 256 for n in range(1, 256)], 1_000)
+    reads = {row[0]: row[1] for row in beside.groupBy(_NUMBER).agg(quantiles).collect()}
+    return _sliced(fields, shares, reads, sides, count, extent)
 
 
 def _sliced(
-    fields: Sequence[Field], shares: pa.Table, reads: Mapping[tuple[Any, ...], Sequence[int]],
+    fields: Sequence[Field], shares: pa.Table, reads: Mapping[int, Sequence[int]],
     sides: Sequence[Sequence[ViewPlan]], count: int, extent: Extent,
 ) -> Heavy:  # fmt: skip
     """Slices of about equal numbers of spine rows. A key that the spine never reads has none: its events go nowhere."""
     columns: dict[str, list[Any]] = {name: [] for name in ("_cuts", "_buckets")}
     columns |= {f"{end}_{side}": [] for side in range(len(sides)) for end in ("_since", "_before")}
     dealt = 0
-    for row in shares.to_pylist():
-        quantiles = np.array(reads.get(tuple(row[field.name] for field in fields), []), np.int64)
-        wanted = min(int(np.ceil(row["_share"] * count * _SLICES)), 64 * count)
+    for number, share in enumerate(shares.column("_share").to_pylist()):
+        quantiles = np.array(reads.get(number, []), np.int64)
+        wanted = min(int(np.ceil(share * count * _SLICES)), 64 * count)
         places = np.linspace(0, quantiles.size, wanted + 1)[1:-1].astype(int)
         cuts = np.unique(quantiles[places]) if quantiles.size else quantiles
         slices = cuts.size + 1 if quantiles.size else 0

@@ -241,7 +241,7 @@ class Context:
 
     def close(self) -> None:
         """Let go of what was opened."""
-        for name in ("online", "ledger"):
+        for name in ("online", "stream_log", "ledger"):
             opened = self.__dict__.pop(name, None)
             close = getattr(opened, "close", None)
             if close is not None:

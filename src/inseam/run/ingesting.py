@@ -14,6 +14,7 @@ from inseam.kernel.errors import InseamError, Problem
 from inseam.ports.progress import Progress, silent
 from inseam.run.context import Context
 from inseam.run.runs import run
+from inseam.run.streaming import drain
 
 
 def ingest(
@@ -24,7 +25,21 @@ def ingest(
     watermark: int | None = None,
     progress: Progress = silent,
 ) -> LoadRecord | None:
-    """Load what is new of a source; None when nothing is. ``is_history``: rows count as known at their event time."""
+    """Load what is new of a source; None when nothing is. ``is_history``: rows count as known at their event time.
+
+    What was pushed to a stream goes into its table after its files, if it has any: of two loads the files' is given.
+    """
+    source = context.project.get(Source, name)
+    loaded = None
+    if source.location is not None or source.query is not None:
+        loaded = _ingest(context, name, is_history=is_history, watermark=watermark, progress=progress)
+    pushed = drain(context, name, progress=progress) if source.stream else None
+    return loaded or pushed
+
+
+def _ingest(
+    context: Context, name: str, *, is_history: bool, watermark: int | None, progress: Progress
+) -> LoadRecord | None:
     from inseam.stages.ingest.load import ingest as load
 
     spec = replace(context.source(name), entity_keys=_entity_keys(context, name))

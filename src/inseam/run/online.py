@@ -7,6 +7,8 @@ from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from inseam.define.endpoint import Endpoint
+from inseam.define.feature_view import FeatureView
+from inseam.define.source import source_of
 from inseam.ir.records import MaterializationRecord
 from inseam.kernel import clock
 from inseam.kernel.errors import DataError, NotFoundError, RefusedError
@@ -16,6 +18,7 @@ from inseam.plan.meaning import lineage
 from inseam.ports.progress import Progress, silent
 from inseam.run.context import Context
 from inseam.run.runs import run
+from inseam.run.streaming import settle
 
 if TYPE_CHECKING:
     from inseam.ports.online import OnlineStore
@@ -33,6 +36,7 @@ def materialize_view(
     if view.step.microseconds == 0:
         raise _continuous(name)
     instant = clock.now() if as_of is None else as_of
+    settle(context, source_of(context.project.get(FeatureView, name).rows).name)
     with run(context.ledger, "materialize", name, fingerprint, {"as_of": instant}) as opened:
         record = materialize(
             view,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -124,6 +124,20 @@ class Workspace:
         loads = {} if loads is None else loads
         ingest_all(self.context, sources, loads, is_history=is_history, watermark=watermark, progress=progress)
         return loads
+
+    def push(
+        self,
+        source: str,
+        rows: Iterable[Mapping[str, Any]],
+        *,
+        ids: Iterable[str] | None = None,
+        key: str = "",
+        progress: Progress = silent,
+    ) -> int:
+        """Put rows into a stream's log, durably; how many. An id, or a key and a place in it, is taken once."""
+        from inseam.run.streaming import push
+
+        return push(self.context, source, rows, ids=ids, key=key, progress=progress)
 
     def build(self, training_set: str, *, progress: Progress = silent) -> TrainingSetRecord:
         """Write a training set once under its fingerprint."""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import asdict, replace
 from typing import Any
 
 from inseam.ir.records import LoadedFileRecord, LoadRecord, SourceSchemaRecord
+from inseam.kernel.errors import ConflictError
 from inseam.kernel.types import Schema
 from inseam.ports.ledger import Ledger
 from inseam.ports.tables import Tables
@@ -27,12 +29,10 @@ def application(source: str) -> str:
     return f"ingest:{source}"
 
 
-def next_number(source: str, tables: Tables, ledger: Ledger) -> int:
-    """Greater than that of any load, also of one that was taken back after a commit."""
-    numbers = [load.number for load in ledger.select(LoadRecord, source=source)]
-    for table in (sources_table(source), quarantine_table(source)):
-        numbers.append(tables.committed(table, application(source)) or 0)
-    return max(numbers) + 1
+def next_number(source: str, tables: Tables) -> int:
+    """Greater than that of any load, also of one that was taken back after a commit: a load commits to its table."""
+    both = (sources_table(source), quarantine_table(source))
+    return max(tables.committed(table, application(source)) or 0 for table in both) + 1
 
 
 def held_schema(source: str, ledger: Ledger) -> Schema | None:
@@ -73,6 +73,23 @@ def resolve(source: str, tables: Tables, ledger: Ledger) -> None:
         if (tables.committed(quarantine_table(source), application(source)) or 0) >= load.number:
             tables.delete(quarantine_table(source), f"load = {load.number}")
         ledger.delete(load)
+
+
+def settle(source: str, instant: int, tables: Tables, ledger: Ledger, *, wait_seconds: float = 600.0) -> None:
+    """Wait until no row stamped at or before an instant is still on its way into the table.
+
+    A load that begins from now on is stamped later. One whose process died is brought to its end. `ConflictError` when
+    another process is loading and is not done in time.
+    """
+    until = time.monotonic() + wait_seconds
+    while any(load.ingested_at <= instant for load in ledger.select(LoadRecord, source=source, status="begun")):
+        try:
+            with ledger.lease(application(source)):
+                resolve(source, tables, ledger)
+        except ConflictError:
+            if time.monotonic() > until:
+                raise
+            time.sleep(0.05)
 
 
 def _version_of(load: LoadRecord, tables: Tables) -> int:

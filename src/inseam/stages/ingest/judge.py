@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -26,7 +26,7 @@ _WORD = re.compile(r"[A-Za-z_][A-Za-z_0-9]*")
 
 def judge(spec: SourceSpec, staging: Staging, keep: np.ndarray, engine: Engine, findings: Findings) -> None:
     """Clear ``keep`` (bool, a place for each staged row) for the rows that break an error check, and reject them."""
-    checks = [check for check in spec.checks if not check.kind.is_of_load and check.kind is not CheckKind.UNIQUE]
+    checks = row_checks(spec)
     for check in checks:
         check_columns(spec, check, staging.schema)
     if not checks:
@@ -38,6 +38,31 @@ def judge(spec: SourceSpec, staging: Staging, keep: np.ndarray, engine: Engine, 
             broken = _broken(check, batch, verdicts)
             judgement.take(check, batch, broken, start)
         start += batch.num_rows
+
+
+def row_checks(spec: SourceSpec) -> list[CheckSpec]:
+    """The checks that a row alone decides."""
+    return [check for check in spec.checks if not check.kind.is_of_load and check.kind is not CheckKind.UNIQUE]
+
+
+def broken_rows(spec: SourceSpec, checks: Sequence[CheckSpec], batch: pa.RecordBatch, engine: Engine) -> dict[int, str]:
+    """By row of a small batch: the first of these checks that it breaks, in words."""
+    schema = Schema.from_arrow(batch.schema)
+    for check in checks:
+        check_columns(spec, check, schema)
+    expressions = {check.name: check.expression or "true" for check in checks if check.kind is CheckKind.EXPRESSION}
+    verdicts: dict[str, pa.Array] = {}
+    if expressions:
+        rows = pa.RecordBatchReader.from_batches(batch.schema, [batch])
+        table = engine.evaluate(rows, expressions).read_all()
+        verdicts = {name: table.column(name).combine_chunks().cast(pa.bool_()) for name in expressions}
+    found: dict[int, str] = {}
+    for check in checks:
+        broken = pc.fill_null(_broken(check, batch, verdicts), False).to_numpy(zero_copy_only=False)
+        places = np.flatnonzero(broken)
+        for place, record in zip(places.tolist(), records(batch, places), strict=True):
+            found.setdefault(place, describe(check, record))
+    return found
 
 
 def check_columns(spec: SourceSpec, check: CheckSpec, schema: Schema) -> None:

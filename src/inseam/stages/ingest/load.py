@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +30,9 @@ from inseam.stages.ingest.unique import judge_unique
 from inseam.stages.ingest.whole import judge_load, newest_event
 
 SEQUENCE_SHIFT = 40
+Stamps = Callable[[pa.RecordBatch], pa.Array]
+"""From staged rows to the instants at which they were taken in."""
+_INSTANT = arrow_type(DataType.TIMESTAMP)
 
 
 def ingest(
@@ -51,7 +55,7 @@ def ingest(
     A load that died is first finished or taken back. `ConflictError` when another process ingests the source,
     `DataError` when its data cannot be what is declared, `RefusedError` when a check of the whole load fails.
     """
-    load = _Load(spec, tables, ledger, engine, progress)
+    load = Load(spec, tables, ledger, engine, progress)
     with ledger.lease(book.application(spec.name)):
         book.resolve(spec.name, tables, ledger)
         digests = {file.digest for file in ledger.select(LoadedFileRecord, source=spec.name)}
@@ -70,7 +74,7 @@ def _move_watermark(source: str, watermark: int | None, ledger: Ledger) -> None:
         ledger.put(book.schema_record(source, held.columns, watermark, ledger))
 
 
-class _Load:
+class Load:
     """One load, under the source's lease."""
 
     def __init__(self, spec: SourceSpec, tables: Tables, ledger: Ledger, engine: Engine, progress: Progress) -> None:
@@ -79,15 +83,24 @@ class _Load:
         self._findings = Findings()
 
     def run(
-        self, inputs: list[Input], directory: Path, watermark: int | None, *, is_history: bool
+        self,
+        inputs: list[Input],
+        directory: Path,
+        watermark: int | None,
+        *,
+        is_history: bool = False,
+        stamps: Stamps | None = None,
     ) -> LoadRecord | None:
-        """None when the inputs turn out to be known: a query that gives the rows of an earlier load."""
+        """None when the inputs turn out to be known: a query that gives the rows of an earlier load.
+
+        ``stamps``: when the rows were taken in; left out, that is now, or for history before all time.
+        """
         spec, schema = self._spec, self._schema(inputs)
-        number = book.next_number(spec.name, self._tables, self._ledger)
+        number = book.next_number(spec.name, self._tables)
         with Staging(directory, schema, number, now()) as staging:
             staging.paths = [source.path for source in inputs]
             read = stage(spec, inputs, staging, self._findings, self._progress)
-            if any(self._ledger.get(LoadedFileRecord, spec.name, one.digest) for one in read):
+            if spec.query is not None and self._ledger.get(LoadedFileRecord, spec.name, read[0].digest) is not None:
                 return None
             self._check_key()
             keep = np.ones(staging.rows, bool)
@@ -110,7 +123,7 @@ class _Load:
             )
             files = [LoadedFileRecord(spec.name, one.digest, one.path, number, one.rows) for one in read]
             mark = newest if watermark is None else watermark
-            return self._commit(book.begun(load, files, schema, mark), staging, keep)
+            return self._commit(book.begun(load, files, schema, mark), staging, keep, stamps)
 
     def _check_key(self) -> None:
         """A query gives all of its rows anew: from the second load on only a key tells which of them are new."""
@@ -122,14 +135,20 @@ class _Load:
                 mend='declare the columns that name a row: key="..."',
             )
 
-    def _commit(self, load: LoadRecord, staging: Staging, keep: np.ndarray) -> LoadRecord:
-        """Begun record, quarantined rows, accepted rows, committed record: each step one transaction."""
+    def _commit(self, load: LoadRecord, staging: Staging, keep: np.ndarray, stamps: Stamps | None) -> LoadRecord:
+        """Begun record, quarantined rows, accepted rows, committed record: each step one transaction.
+
+        The rows' instant is taken when all can see that the load has begun: whoever computes values of that instant or
+        a later one waits for it (`book.settle`), and whoever looked before did so at an earlier instant.
+        """
         key = CommitKey(book.application(load.source), load.number)
         self._ledger.insert(load)
         try:
+            load = replace(load, ingested_at=now())
+            self._ledger.put(load)
             if load.rows_quarantined:
                 self._tables.append(book.quarantine_table(load.source), staging.rejects(), key=key)
-            rows = _accepted(staging, keep, is_history=load.is_history)
+            rows = _accepted(staging, keep, stamps or _one_stamp(load))
             version = self._tables.append(book.sources_table(load.source), rows, key=key)
             return book.finish(load, version, self._ledger)
         except BaseException:
@@ -193,20 +212,24 @@ def _check_names(subject: str, schema: Schema) -> None:
             )
 
 
-def _accepted(staging: Staging, keep: np.ndarray, *, is_history: bool) -> pa.RecordBatchReader:
+def _one_stamp(load: LoadRecord) -> Stamps:
+    """All rows were taken in at the load's instant; history is known at its event times."""
+    stamp = pa.scalar(None if load.is_history else load.ingested_at, pa.int64()).cast(_INSTANT)
+    return lambda batch: pa.repeat(stamp, batch.num_rows)
+
+
+def _accepted(staging: Staging, keep: np.ndarray, stamps: Stamps) -> pa.RecordBatchReader:
     """The kept rows with their system columns; ``_seq`` counts the load's staged rows, kept or not."""
-    instant = arrow_type(DataType.TIMESTAMP)
-    schema = pa.schema([*staging.schema.to_arrow(), (INGESTED_AT, instant), (SEQUENCE, pa.int64())])
+    schema = pa.schema([*staging.schema.to_arrow(), (INGESTED_AT, _INSTANT), (SEQUENCE, pa.int64())])
 
     def batches() -> Iterator[pa.RecordBatch]:
         start = staging.number << SEQUENCE_SHIFT
         place = 0
         for batch in staging.read():
             rows = batch.num_rows
-            known = pa.nulls(rows, instant) if is_history else pa.array(np.full(rows, staging.at)).cast(instant)
             columns = batch.drop_columns([FILE, LINE]).columns
             numbers = pa.array(np.arange(start + place, start + place + rows))
-            whole = pa.record_batch([*columns, known, numbers], schema=schema)
+            whole = pa.record_batch([*columns, stamps(batch), numbers], schema=schema)
             mask = keep[place : place + rows]
             yield whole if mask.all() else whole.filter(pa.array(mask))
             place += rows

@@ -18,6 +18,8 @@ QUICK = {
     "windows.py": ["--rows", "1000000", "--rounds", "3"],
     "asof.py": ["--rounds", "3"],
     "online.py": [],
+    "online_redis.py": ["--rounds", "1"],
+    "materialize.py": ["--entities", "50000", "--events", "100000"],
     "ingest.py": [],
     "serving.py": ["--rounds", "1", "--seconds", "2"],
 }
@@ -25,6 +27,8 @@ FULL = {
     "windows.py": ["--rows", "10000000", "--rounds", "3"],
     "asof.py": ["--rounds", "5"],
     "online.py": [],
+    "online_redis.py": [],
+    "materialize.py": [],
     "ingest.py": [],
     "serving.py": ["--rounds", "3", "--seconds", "5"],
 }

@@ -214,11 +214,11 @@ def measure(
         for name, read in reads.items():
             taken.setdefault(name, []).append(block(read, batch, calls, entities))
         if feast is not None:
-            taken.setdefault("feast sqlite", []).append(feast.time(batch, max(10, 100 // batch)))
+            taken.setdefault("feast", []).append(feast.time(batch, max(10, 100 // batch)))
     return taken
 
 
-def report(batch: int, taken: dict[str, list[Block]]) -> None:
+def report(batch: int, taken: dict[str, list[Block]], raw_name: str = "raw lmdb") -> None:
     """A line a peer; the last column is how many times slower than ours it is, by wall and by CPU."""
     medians: dict[str, np.ndarray] = {}
     for name, blocks in taken.items():
@@ -226,10 +226,10 @@ def report(batch: int, taken: dict[str, list[Block]]) -> None:
         p50, p99 = np.percentile(calls, [50, 99]) * 1e6
         cpu = float(np.median([busy / len(took) for took, busy in blocks])) * 1e6
         medians[name] = np.array([p50, cpu])
-        raw, ours = (medians[name] / medians[other] for other in ("raw lmdb", "ours" if "ours" in medians else name))
+        raw, ours = (medians[name] / medians[other] for other in (raw_name, "ours" if "ours" in medians else name))
         print(
-            f"{batch:>4} {'entity' if batch == 1 else 'entities'}  {name:<16} p50 {p50:9.1f} us  p99 {p99:9.1f} us"
-            f"  CPU {cpu:9.1f} us   x raw lmdb {raw[0]:7.2f} {raw[1]:7.2f}   x ours {ours[0]:7.2f} {ours[1]:7.2f}"
+            f"{batch:>4} {'entity' if batch == 1 else 'entities'}  {name:<20} p50 {p50:9.1f} us  p99 {p99:9.1f} us"
+            f"  CPU {cpu:9.1f} us   x {raw_name} {raw[0]:7.2f} {raw[1]:7.2f}   x ours {ours[0]:7.2f} {ours[1]:7.2f}"
         )
 
 

@@ -20,7 +20,21 @@ from pathlib import Path
 
 import numpy as np
 import redis
-from online import BOUNDARY, KEYS, NAMES, VIEWS, Feast, Read, check, encoded, ours_many, ours_one, view_of
+from online import (
+    BOUNDARY,
+    KEYS,
+    NAMES,
+    VIEWS,
+    Feast,
+    Read,
+    check,
+    encoded,
+    measure,
+    ours_many,
+    ours_one,
+    report,
+    view_of,
+)
 
 from inseam.adapters.redis.store import RedisStore
 from inseam.ir.windows import WindowedAggregate
@@ -31,6 +45,7 @@ from inseam.testing.redis import RedisServer, redis_server
 ROW = struct.Struct("<qqQ5d")
 WIDE = [view_of(number) for number in range(3, 43)]
 """40 views of 5: 200 features."""
+PIPELINE, WIDE_READ = "raw pipeline", "ours, 200 features"
 
 
 def write(url: str, views: list[WindowedAggregate], values: np.ndarray) -> FeatureReader:
@@ -81,41 +96,23 @@ def raw_mget(client: redis.Redis) -> Read:
     return lambda ids: unpacked(client.mget(raw_keys(ids)), len(ids))
 
 
-def measure(reads: dict[str, Read], batch: int, calls: int, entities: int, feast: Feast | None) -> None:
-    rng = np.random.default_rng()
-    took: dict[str, list[float]] = {name: [] for name in reads}
-    for block in range(20):
-        for _ in range(calls // 20):
-            for name, read in reads.items():
-                ids = rng.integers(0, entities, batch).tolist()
-                start = time.perf_counter()
-                read(ids)
-                took[name].append(time.perf_counter() - start)
-        if feast is not None and block % 4 == 0:
-            took.setdefault("feast redis", []).extend(feast.time(batch, max(3, 40 // batch)))
-    first = float(np.median(took[next(iter(took))]))
-    for name, times in took.items():
-        p50, p99 = np.percentile(times, [50, 99]) * 1e6
-        print(f"{batch:>4} entities  {name:<22} p50 {p50:9.1f} us  p99 {p99:9.1f} us  {p50 / first / 1e6:6.2f} x first")
-
-
 def race(server: RedisServer, options: argparse.Namespace, home: Path) -> None:
     values = np.random.default_rng(5).normal(size=(3, options.entities, 5))
     reader, wide = write(server.url, VIEWS, values), write(server.url, WIDE, values[:, :2_000])
     client = server.client()
     write_raw(client, values)
-    raw = {"raw pipeline of GETs": raw_pipeline(client), "raw MGET": raw_mget(client)}
+    raw = {PIPELINE: raw_pipeline(client), "raw MGET": raw_mget(client)}
     feast = None
     if options.peers:
         store = f"type: redis\n  connection_string: 127.0.0.1:{server.port},db=1"
         feast = Feast(options.peers, home / "feast", values, store)
     for _ in range(options.rounds):
-        for batch, calls in ((1, 6000), (100, 600)):
-            reads = {"ours": ours_one(reader) if batch == 1 else ours_many(reader), **raw}
+        for batch, calls in ((1, 300), (100, 20)):
+            reads = {**raw, "ours": ours_one(reader) if batch == 1 else ours_many(reader)}
             for name, read in reads.items():
                 check(name, read, values, list(range(5, 5 + batch)))
-            measure(reads, batch, calls, options.entities, feast)
-        measure({"ours, 200 features": ours_many(wide)}, 100, 200, 2_000, None)
+            report(batch, measure(reads, batch, calls, options.entities, feast), PIPELINE)
+        report(100, measure({WIDE_READ: ours_many(wide)}, 100, 5, 2_000, None), WIDE_READ)
     if feast is not None:
         feast.close()
 

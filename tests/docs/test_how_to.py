@@ -12,6 +12,7 @@ from page import DOCS, Reader
 
 from inseam.testing.postgres import postgres_server
 from inseam.testing.redis import WHY_NOT, is_installed, redis_server
+from inseam.testing.s3 import CREDENTIALS, s3_server
 
 FROM_NOTHING = ("load-dirty-data", "choose-an-environment", "save-a-model", "test-features", "share-features")
 ON_DATA = ("write-an-on-demand-feature", "tune-a-model")
@@ -23,6 +24,7 @@ WITH_TESTS_OF_THEIR_OWN = (
     "serve-beyond-this-machine",
     "spark",
     "online-stores",
+    "object-stores",
 )
 
 
@@ -118,6 +120,17 @@ def test_online_stores(data: Path, tmp_path: Path) -> None:
         names = {name.decode() for name in server.client().smembers("inseam:shop:fleet:tables")}
 
     assert {name.partition("@")[0] for name in names} == {"spend", "browsing"}
+
+
+@pytest.mark.slow
+def test_object_stores(data: Path, tmp_path: Path) -> None:
+    root = shutil.copytree(data, tmp_path / "shop")
+    shutil.rmtree(root / ".inseam")
+    with s3_server() as endpoint:
+        follow("object-stores", root, AWS_ENDPOINT_URL=endpoint, **CREDENTIALS)
+
+    assert (root / ".inseam" / "models" / "lapse").is_dir()
+    assert not (root / ".inseam" / "tables").exists()
 
 
 @pytest.mark.slow

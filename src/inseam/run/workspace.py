@@ -24,7 +24,9 @@ if TYPE_CHECKING:
         RunRecord,
         TrainingSetRecord,
     )
+    from inseam.plan.catalogue import Match
     from inseam.run.apply import Applied
+    from inseam.run.describe import Description
     from inseam.run.examples import ExampleResult
     from inseam.run.learning import Trained
     from inseam.run.lineage import Lineage
@@ -234,6 +236,19 @@ class Workspace:
         from inseam.run.lineage import lineage
 
         return lineage(self.context, name)
+
+    def search(self, text: str) -> tuple[Match, ...]:
+        """Declarations and features by words of their names, tags, columns, owners and descriptions, best first."""
+        from inseam.plan.catalogue import search
+        from inseam.run.describe import Describer
+
+        return search(Describer(self.context).entries, text)
+
+    def describe(self, name: str) -> Description:
+        """Everything known of a declaration or a feature (``spend.orders_30d``): meaning, freshness, users, values."""
+        from inseam.run.describe import Describer
+
+        return Describer(self.context).describe(name)
 
     def status(self) -> Status:
         """What is loaded, built, promoted and online now."""

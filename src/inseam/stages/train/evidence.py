@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import logging
+import math
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -37,6 +38,15 @@ def waiting(models: Path, id: str) -> Iterator[Path]:
         raise
 
 
+def importances_of(model: str, asked: Callable[[], Mapping[str, float]]) -> dict[str, float]:
+    """A model's own measure of its features, as data; none, with a warning, where its library cannot say."""
+    try:
+        return {name: float(value) for name, value in asked().items() if math.isfinite(value)}
+    except Exception as error:  # noqa: BLE001 - whatever the model's library raises
+        _log.warning("importances of model %s are missing: %s: %s", model, type(error).__name__, error)
+        return {}
+
+
 def write_evidence(
     directory: Path,
     spec: ModelSpec,
@@ -45,7 +55,6 @@ def write_evidence(
     metrics: Mapping[str, Any],
     *,
     classes: Classes,
-    importances: Callable[[], Mapping[str, float]],
 ) -> None:
     """``figures/*.png`` and ``slices.csv``. A picture that cannot be drawn is a warning: the model is worth more."""
     figures = directory / "figures"
@@ -54,7 +63,7 @@ def write_evidence(
         _write_slices(directory / "slices.csv", metrics["slices"])
         if len(truth) == 0:
             return
-        draw(figures, spec.task, truth, output, classes=classes, importances=importances())
+        draw(figures, spec.task, truth, output, classes=classes, importances=metrics["importances"])
         draw_slices(figures, spec.metric, metrics["test"][spec.metric], metrics["slices"])
     except Exception as error:  # noqa: BLE001 - whatever the drawing library raises
         reason = str(error).partition("\n")[0]

@@ -18,7 +18,7 @@ from inseam.ports.model_format import Predictor
 from inseam.ports.progress import Progress, silent
 from inseam.stages.train.data import TestRows, TrainingData, read_test_part, read_train_part
 from inseam.stages.train.evaluate import baseline, by_slice, evaluate
-from inseam.stages.train.evidence import waiting, write_evidence
+from inseam.stages.train.evidence import importances_of, waiting, write_evidence
 from inseam.stages.train.fit import fit, format_for
 from inseam.stages.train.provenance import as_data, git_state, library_versions
 from inseam.stages.train.saving import ask, save_and_load
@@ -77,9 +77,10 @@ def train(
         write_manifest(place, _manifest(spec, record, data, format_name, keys, views, inputs))
         metrics, output = _evaluated(spec, data, test, predictor, keys, progress)
         digest = publish(place)
+    asked = partial(format_for(subject, model).importances, model, data.encoding.names)
+    metrics["importances"] = importances_of(spec.name, asked)
     with waiting(models, run) as files:
-        asked = partial(format_for(subject, model).importances, model, data.encoding.names)
-        write_evidence(files, spec, test.truth, output, metrics, classes=data.classes, importances=asked)
+        write_evidence(files, spec, test.truth, output, metrics, classes=data.classes)
     return _register(spec, record, format_name, chosen, digest, metrics, provenance, ledger)
 
 

@@ -10,6 +10,7 @@ from inseam.surface.cli import (
     check,
     compact,
     demo,
+    describe,
     fetch,
     ingest,
     init,
@@ -21,6 +22,7 @@ from inseam.surface.cli import (
     roll_back,
     runs,
     score,
+    search,
     serve,
     status,
     test,
@@ -57,6 +59,8 @@ _VERBS = (
     (lineage.lineage, "lineage"),
     (compact.compact, "compact"),
     (status.status, "status"),
+    (search.search, "search"),
+    (describe.describe, "describe"),
     (runs.runs, "runs"),
 )
 for _function, _name in _VERBS:

@@ -152,6 +152,7 @@ MISTAKES = [
     ('trials=3)', 'trials=3), params={"loss": np.float32(1)}', "value-invalid", LAPSE, "float32", ""),
     ('unknown="default"', 'unknown="ignore"', "choice-invalid", "endpoint:lapse", "'ignore'", ""),
     ('unknown="default"', 'unknown="reject"', "defaults-unused", "endpoint:lapse", "'reject'", "default"),
+    ('max_staleness="2d"', 'unavailable="wait"', "choice-invalid", "endpoint:lapse", "'wait'", ""),
     ('every="1h"', 'every="0m"', "view-continuous", "endpoint:lapse", "continuously", ""),
     (', sql="SELECT * FROM orders WHERE paid"', "", "transform-unclear", "transform:paid", "neither", ""),
     ('"data/visits.csv", ', "", "location-unclear", "source:visits", "neither", ""),

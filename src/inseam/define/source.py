@@ -19,6 +19,7 @@ from inseam.kernel.types import DataType
 
 _SOME_INSTANT = datetime(2001, 2, 3, 4, 5, 6, tzinfo=UTC)
 FORMATS = ("csv", "parquet", "jsonl")
+ON_DUPLICATE = ("quarantine", "ignore", "replace")
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,6 +30,10 @@ class Source(Declaration):
     ``database`` URL (``env:NAME`` reads it from the environment) and a ``query``. ``schema`` maps columns to types;
     left out it is inferred at the first load and then held. ``rename`` maps the file's
     names to ours. ``stream``: rows may be pushed to it; it needs no location then, but a schema.
+
+    ``key`` names a row; ``on_duplicate`` says what a second row of the same key is: ``quarantine`` (an error),
+    ``ignore`` (dropped and counted) or ``replace`` (a correction: the first counts until the second is known). With
+    ``replace``, rows for which ``deleted`` is true, a bool column or a SQL expression, take those of their key away.
 
     >>> Source("orders", "data/orders/*.csv", timestamp="ordered_at", checks=["amount >= 0"]).checks[0].expression
     'amount >= 0'
@@ -49,6 +54,8 @@ class Source(Declaration):
     encoding: str | None = field(default=None, kw_only=True)
     delimiter: str | None = field(default=None, kw_only=True)
     key: tuple[str, ...] | str = field(default=(), kw_only=True)
+    on_duplicate: str = field(default="quarantine", kw_only=True)
+    deleted: str | None = field(default=None, kw_only=True, metadata=SQL)
     checks: tuple[CheckSpec, ...] | list[Any] = field(default=(), kw_only=True)
     stream: bool = field(default=False, kw_only=True, metadata=METADATA)
 
@@ -79,11 +86,37 @@ class Source(Declaration):
                 "choice-invalid", f"ambiguous is {self.ambiguous!r}", expected="quarantine, earliest, latest"
             )
         yield from self.timezone_problem(self.timezone)
+        yield from self._key_problems()
         renamed = list(self.rename.values())
         for column in sorted({c for c in renamed if renamed.count(c) > 1}):
             yield self.problem("name-duplicate", f"rename makes two columns {column!r}", mend="rename one otherwise")
         if self.schema is not None:
             yield from self._schema_problems(self.schema)
+
+    def _key_problems(self) -> Iterator[Problem]:
+        """What is said of rows with the same key means something."""
+        if self.on_duplicate not in ON_DUPLICATE:
+            yield self.problem(
+                "choice-invalid", f"on_duplicate is {self.on_duplicate!r}", expected=", ".join(ON_DUPLICATE)
+            )
+        elif self.on_duplicate != "quarantine" and not self.key:
+            yield self.problem(
+                "key-missing",
+                f"on_duplicate is {self.on_duplicate!r}, and no key says which rows are the same",
+                mend='add key="..."',
+            )
+        elif self.on_duplicate != "quarantine" and self.stream:
+            yield self.problem(
+                "choice-unclear",
+                f"on_duplicate is {self.on_duplicate!r}, and rows are pushed to it, which all count online",
+                mend="leave on_duplicate or stream out",
+            )
+        if self.deleted is not None and self.on_duplicate != "replace":
+            yield self.problem(
+                "choice-unclear",
+                f"it has deletions ({self.deleted}), and its rows never replace each other",
+                mend='add on_duplicate="replace"',
+            )
 
     def _reading_problems(self) -> Iterator[Problem]:
         """What is said of how to read means something."""

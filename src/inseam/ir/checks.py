@@ -70,7 +70,12 @@ class SourceSpec:
     encoding: str | None = None
     delimiter: str | None = None
     key: tuple[str, ...] = ()
-    """Columns that name a row: a second row with the same key is quarantined as a duplicate."""
+    """Columns that name a row."""
+    on_duplicate: str = "quarantine"
+    """What a second row with the same key is: ``quarantine`` (an error), ``ignore`` (dropped and counted), ``replace``
+    (an upsert: it supersedes the first)."""
+    deleted: str | None = None
+    """With ``replace``: SQL over a row, true where the row only takes its key's rows away."""
     entity_keys: tuple[str, ...] = field(default=(), metadata=METADATA)
     """Columns by which views and labels find their entities: input that lacks one of them is refused."""
     checks: tuple[CheckSpec, ...] = ()

@@ -42,7 +42,10 @@ class RunRecord:
 
 @dataclass(frozen=True, slots=True)
 class LoadRecord:
-    """One load of a source. ``status``: begun | committed. ``rows_in == rows_accepted + rows_quarantined``."""
+    """One load of a source. ``status``: begun | committed.
+
+    ``rows_in == rows_accepted + rows_quarantined + rows_ignored``.
+    """
 
     KEY: ClassVar[tuple[str, ...]] = ("source", "number")
     source: str
@@ -56,6 +59,8 @@ class LoadRecord:
     version: int | None
     """The table's snapshot after the load."""
     findings: dict[str, Any] = field(default_factory=dict)
+    rows_ignored: int = 0
+    """Rows whose key was there already, where the source says to ignore them."""
 
 
 @dataclass(frozen=True, slots=True)

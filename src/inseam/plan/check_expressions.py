@@ -53,6 +53,8 @@ def _expressions(project: Project) -> Iterator[Expression]:
         for check in source.checks:
             if check.kind is CheckKind.EXPRESSION and check.expression is not None:
                 yield Expression(source, f"check {check.name!r}", check.expression, source, source.place)
+        if source.deleted is not None:
+            yield Expression(source, "deleted", source.deleted, source, source.place)
     for view in project.all(FeatureView):
         for name, aggregate in view.features.items():
             if isinstance(aggregate, Aggregate):

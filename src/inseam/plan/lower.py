@@ -49,6 +49,8 @@ def source_spec(source: Source, root: Path) -> SourceSpec:
         encoding=source.encoding,
         delimiter=source.delimiter,
         key=tuple(source.key),
+        on_duplicate=source.on_duplicate,
+        deleted=source.deleted,
         checks=tuple(source.checks),
     )
 

@@ -8,10 +8,10 @@ from functools import partial
 
 from inseam.define.declaration import Declaration
 from inseam.define.project import Project
-from inseam.define.source import Rows, Source, Transform
+from inseam.define.source import Rows, Source, Transform, source_of
 from inseam.define.training_set import SpineTable, TrainingSet
 from inseam.ir.functions import FunctionRef
-from inseam.ir.relation import FunctionTransform, Relation, SqlTransform
+from inseam.ir.relation import FunctionTransform, Relation, SqlTransform, Upserts
 from inseam.kernel.errors import InseamError, Problem
 from inseam.kernel.types import Field, Schema
 
@@ -55,13 +55,17 @@ def _key(rows: Rows | SpineTable) -> str:
 
 
 def _relation(rows: Rows, schema: Schema) -> Relation:
+    source = source_of(rows)
+    upserts = None
+    if source.on_duplicate == "replace":
+        upserts = Upserts(tuple(source.key), source.timestamp, source.deleted)
     if isinstance(rows, Source):
-        return Relation(table_of(rows), rows.timestamp, schema)
+        return Relation(table_of(rows), rows.timestamp, schema, upserts=upserts)
     if rows.function is not None:
         transform: SqlTransform | FunctionTransform = FunctionTransform(FunctionRef.of(rows.function))
     else:
         transform = SqlTransform(rows.sql or "")
-    return Relation(table_of(rows.source), rows.timestamp, schema, transform)
+    return Relation(table_of(rows.source), rows.timestamp, schema, transform, upserts=upserts)
 
 
 def declared_schema(source: Source) -> Schema | None:

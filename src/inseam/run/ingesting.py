@@ -59,6 +59,7 @@ def _ingest(
                 "number": record.number,
                 "rows_accepted": record.rows_accepted,
                 "rows_quarantined": record.rows_quarantined,
+                "rows_ignored": record.rows_ignored,
             }
     return record
 

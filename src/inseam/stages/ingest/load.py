@@ -118,6 +118,7 @@ class Load:
                 rows_in=sum(one.rows for one in read),
                 rows_accepted=accepted,
                 rows_quarantined=staging.rejected,
+                rows_ignored=staging.ignored,
                 version=None,
                 findings=self._findings.found,
             )

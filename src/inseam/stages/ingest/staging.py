@@ -44,6 +44,8 @@ class Staging:
     """The load's instant: UTC microseconds."""
     rows: int = 0
     rejected: int = 0
+    ignored: int = 0
+    """Rows that are dropped without being wrong: their key is there already."""
     paths: list[str] = field(default_factory=list)
     _rows_writer: pa.ipc.RecordBatchStreamWriter | None = None
     _rejects_writer: pa.ipc.RecordBatchStreamWriter | None = None

@@ -1,4 +1,7 @@
-"""Rows that repeat a key, within the load and against the table: the first one stays."""
+"""Rows that repeat a key, within the load and against the table: quarantined or ignored, as the source says.
+
+Where they replace the rows before them all are kept: when each counts is told at reading, from the table alone.
+"""
 
 from __future__ import annotations
 
@@ -23,9 +26,11 @@ EARLIER = ", which an earlier row has"
 
 
 def unique_checks(spec: SourceSpec) -> list[CheckSpec]:
-    """The source's key as a check, then its own unique checks."""
+    """The source's key as a check, unless its rows may repeat it, then its own unique checks."""
     key = CheckSpec(KEY_CHECK, CheckKind.UNIQUE, Severity.ERROR, columns=spec.key)
-    return ([key] if spec.key else []) + [check for check in spec.checks if check.kind is CheckKind.UNIQUE]
+    return ([key] if spec.key and spec.on_duplicate != "replace" else []) + [
+        check for check in spec.checks if check.kind is CheckKind.UNIQUE
+    ]
 
 
 def judge_unique(
@@ -35,7 +40,10 @@ def judge_unique(
     for check in unique_checks(spec):
         check_columns(spec, check, staging.schema)
         repeated = _repeated(spec, check.columns, staging, keep, engine, tables)
-        if len(repeated):
+        if check.name == KEY_CHECK and spec.on_duplicate == "ignore":
+            keep[repeated] = False
+            staging.ignored += len(repeated)
+        elif len(repeated):
             _take(check, staging, keep, repeated, findings)
 
 

@@ -43,7 +43,11 @@ def _show(loads: Mapping[str, LoadRecord | None]) -> None:
     rows = [
         (name, 0, 0, 0, "nothing new")
         if load is None
-        else (name, load.rows_in, load.rows_accepted, load.rows_quarantined, ", ".join(load.findings))
+        else (name, load.rows_in, load.rows_accepted, load.rows_quarantined, ", ".join(_told(load)))
         for name, load in loads.items()
     ]
     terminal.table("Loads", ("source", "rows in", "accepted", "quarantined", "findings"), rows)
+
+
+def _told(load: LoadRecord) -> list[str]:
+    return [*load.findings, *[f"{load.rows_ignored} ignored"] * bool(load.rows_ignored)]

@@ -29,7 +29,10 @@ class Engine(Protocol):
     def scan(
         self, relation: Relation, *, columns: Sequence[str] | None = None, where: str | None = None
     ) -> pa.RecordBatchReader:
-        """Rows in the order in which they were ingested. ``columns`` None: all with the system columns."""
+        """Rows in the order in which they were ingested. ``columns`` None: all with the system columns.
+
+        ``where``: SQL that is true for the rows that are wanted; it may look at the system columns.
+        """
 
     def evaluate(self, rows: pa.RecordBatchReader, expressions: Mapping[str, str]) -> pa.RecordBatchReader:
         """Row-wise SQL expressions over a stream, order kept; the output has exactly the named columns."""

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from inseam.adapters.duckdb.expression import check_condition
-from inseam.adapters.duckdb.relation import Compiled, compiled, read
+from inseam.adapters.duckdb.relation import Compiled, compiled, read, with_system
 from inseam.adapters.duckdb.session import Limits, Session, cores, quote, sweep_scratch
 from inseam.ir.relation import SEQUENCE, Relation
 from inseam.ir.spine import Spine
@@ -53,7 +53,7 @@ class DuckdbEngine:
             selected = _selected(source, columns)
             condition = ""
             if where is not None:
-                check_condition(where, source.schema, relation.table, session)
+                check_condition(where, with_system(source.schema), relation.table, session)
                 condition = f" WHERE ({where}\n)"
             body = source.over(read(snapshot))
             return session.stream(

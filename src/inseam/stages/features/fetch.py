@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from itertools import chain
 from typing import Any
 
@@ -17,6 +17,7 @@ from inseam.kernel.types import Schema
 from inseam.ports.online import OnlineStore
 from inseam.stages.features.fetched import FeatureRow, FeatureRows
 from inseam.stages.features.online_view import OnlineView
+from inseam.stages.features.tile_view import TileView
 
 Entity = Mapping[str, Any] | Sequence[Any]
 """An entity's key fields by name, or their values in the order of the reader's ``keys``."""
@@ -27,13 +28,25 @@ class FeatureReader:
 
     Build it once: it is thread-safe and may be carried across a fork. An entity of which a view has no row was not
     known at any boundary that was written: it reads as the aggregates over no row (0 for counts, NULL for the rest, as
-    in training), and says that it is missing. A view may be narrowed to some of its aggregates.
+    in training), and says that it is missing. A view may be narrowed to some of its aggregates. The views named in
+    ``fresh`` are read from tiles, the others from the rows that were materialized.
     """
 
-    def __init__(self, store: OnlineStore, views: Sequence[tuple[WindowedAggregate, str]], keys: Schema) -> None:
+    def __init__(
+        self,
+        store: OnlineStore,
+        views: Sequence[tuple[WindowedAggregate, str]],
+        keys: Schema,
+        *,
+        fresh: Collection[str] = (),
+    ) -> None:
         _check(views, keys)
         self._store = store
-        self._views = [OnlineView(view, fingerprint, store) for view, fingerprint in views]
+        self._views: list[OnlineView | TileView] = [
+            TileView(view, fingerprint, store) if view.name in fresh else OnlineView(view, fingerprint, store)
+            for view, fingerprint in views
+        ]
+        self._has_tiles = bool(fresh)
         self._tables = [view.table for view in self._views]
         self._codec = EntityCodec([view.codec for view in self._views])
         combinations = list(dict.fromkeys(view.keys for view, _ in views))
@@ -42,20 +55,34 @@ class FeatureReader:
 
     def read(self, entities: Sequence[Entity], *, at: int | None = None) -> FeatureRows:
         """Rows of many entities, in their order, from one consistent state; ``at`` (default now) judges staleness."""
+        instant = clock.now() if at is None else at
         keys = [picker.many(entities) for picker in self._pickers]
-        found = self._store.read(self._tables, [keys[i] for i in self._picker_of])
+        found = self._rows([keys[i] for i in self._picker_of], instant)
         blocks = [RowBlock(view.codec_for(rows), rows) for view, rows in zip(self._views, found, strict=True)]
-        return FeatureRows(clock.now() if at is None else at, len(entities), self._views, blocks)
+        return FeatureRows(instant, len(entities), self._views, blocks)
 
     def one(self, entity: Entity, *, at: int | None = None) -> FeatureRow:
         """`read` of one entity, in the fewest microseconds."""
+        instant = clock.now() if at is None else at
         keys = [(picker.one(entity),) for picker in self._pickers]
-        found = list(chain(*self._store.read(self._tables, [keys[i] for i in self._picker_of])))
+        found = list(chain(*self._rows([keys[i] for i in self._picker_of], instant)))
         try:
             heads, values = self._codec.decode(found)
         except UnknownLayoutError:
             heads, values = self._learn(found).decode(found)
-        return FeatureRow(clock.now() if at is None else at, self._views, heads, values)
+        return FeatureRow(instant, self._views, heads, values)
+
+    def _rows(self, keys: Sequence[Sequence[bytes]], at: int) -> Sequence[Sequence[bytes | None]]:
+        """The rows of each view's keys, by one read of the store (and another where tiles have moved meanwhile)."""
+        if not self._has_tiles:
+            return self._store.read(self._tables, keys)
+        pairs = list(zip(self._views, keys, strict=True))
+        asked = [view.asked(own, at) if isinstance(view, TileView) else own for view, own in pairs]
+        found = self._store.read(self._tables, asked)
+        return [
+            view.answered(own, at, told, rows) if isinstance(view, TileView) else rows
+            for (view, own), told, rows in zip(pairs, asked, found, strict=True)
+        ]
 
     def _learn(self, found: Sequence[bytes | None]) -> EntityCodec:
         """The codec of rows that the present one does not know."""

@@ -13,6 +13,9 @@ from inseam.ir.online_entity import Heads
 from inseam.ir.online_row import NO_BOUNDARY, NO_VERSION
 from inseam.kernel import clock
 from inseam.stages.features.online_view import OnlineView
+from inseam.stages.features.tile_view import TileView
+
+View = OnlineView | TileView
 
 
 class FeatureRow:
@@ -24,7 +27,7 @@ class FeatureRow:
 
     __slots__ = ("_heads", "_views", "at", "values")
 
-    def __init__(self, at: int, views: Sequence[OnlineView], heads: Heads, values: dict[str, Any]) -> None:
+    def __init__(self, at: int, views: Sequence[View], heads: Heads, values: dict[str, Any]) -> None:
         self.at = at
         self.values = values
         self._views = views
@@ -58,7 +61,7 @@ class FeatureRows:
     ``is_missing``. A row ``is_stale`` when a newer boundary was due at the instant of the read.
     """
 
-    def __init__(self, at: int, count: int, views: Sequence[OnlineView], blocks: Sequence[RowBlock]) -> None:
+    def __init__(self, at: int, count: int, views: Sequence[View], blocks: Sequence[RowBlock]) -> None:
         self.at = at
         self._count = count
         self._views = views

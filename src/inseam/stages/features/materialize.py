@@ -22,6 +22,7 @@ from inseam.ports.online import OnlineStore
 from inseam.ports.progress import Progress, silent
 from inseam.ports.tables import Tables
 from inseam.stages.features.mark import BEGUN, COMMITTED, Mark, online_table
+from inseam.stages.features.tile_table import tile_table
 
 
 def materialize(
@@ -73,11 +74,12 @@ def prune(store: OnlineStore, ledger: Ledger, keep: Collection[tuple[str, str]])
 
     `ConflictError` when one of their views is being materialized.
     """
-    kept = {online_table(view, fingerprint) for view, fingerprint in keep}
+    kept = {name(view, fingerprint) for view, fingerprint in keep for name in (online_table, tile_table)}
     dropped = sorted(set(store.tables()) - kept)
     for table in dropped:
-        view, _, fingerprint = table.rpartition("@")
-        with ledger.lease(f"materialize:{view}"):
+        view, _, rest = table.rpartition("@")
+        fingerprint, _, is_tiles = rest.partition("/")
+        with ledger.lease(f"{'freshen' if is_tiles else 'materialize'}:{view}"):
             store.drop(table)
             ledger.delete(*ledger.select(MaterializationRecord, view=view, fingerprint=fingerprint))
     return dropped

@@ -1,0 +1,132 @@
+"""A view that is kept in tiles, as it is read online: its values at the boundary that is applied."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from inseam.ir.aggregates import ALGEBRA
+from inseam.ir.online_row import RowCodec
+from inseam.ir.tile_fold import HEAD
+from inseam.ir.tile_read import TileWindows
+from inseam.ir.windows import WindowedAggregate
+from inseam.kernel.errors import ConflictError, DefinitionError, UnavailableError
+from inseam.ports.online import OnlineStore
+from inseam.stages.features.tile_table import APPLIED, TileMark, chunk_key, head_key, read_applied, tile_table
+
+_TRIES = 5
+_NEVER = -(1 << 63)
+
+
+class TileView:
+    """Answers as `OnlineView` does: with a row of `online_row` for each entity, which names its own boundary.
+
+    An entity's head has every row that is known at the head's boundary, and none came for it until the boundary that
+    is applied: its values are right at each one between the two. A read takes the newest that is readable.
+    """
+
+    def __init__(self, view: WindowedAggregate, fingerprint: str, store: OnlineStore) -> None:
+        self.name = view.name
+        self.table = tile_table(view.name, fingerprint)
+        self._view = view
+        self._store = store
+        self._windows: TileWindows | None = None
+        self._applied = _NEVER
+        zeros = frozenset(aggregate.name for aggregate in view.aggregates if ALGEBRA[aggregate.kind].empty == 0)
+        self.codec = RowCodec(view.schema, zeros=zeros)
+        self._schema = view.schema.to_arrow()
+
+    def codec_for(self, rows: Sequence[bytes | None]) -> RowCodec:
+        """The rows are made here, by one codec."""
+        return self.codec
+
+    def due(self, instant: int) -> int:
+        """The boundary that a row must name not to be stale. A continuous view is always on its way: none is due."""
+        return self._view.boundary(instant) if self._view.step.microseconds else _NEVER
+
+    def asked(self, entities: Sequence[bytes], at: int) -> list[bytes]:
+        """The keys that are read for these entities at an instant: mostly all that are needed."""
+        guess = min(self._view.boundary(at), self._applied)
+        return _keys(self._windows, entities, [guess] * len(entities))
+
+    def answered(
+        self, entities: Sequence[bytes], at: int, asked: Sequence[bytes], found: Sequence[bytes | None]
+    ) -> list[bytes | None]:
+        """The entities' rows from what was ``found`` for the keys ``asked``; reads again what lies elsewhere."""
+        for _ in range(_TRIES):
+            held = dict(zip(asked, found, strict=True))
+            reach, version, digest = self._reach(held)
+            windows = self._windows_of(digest)
+            due = min(self._view.boundary(at), reach)
+            heads = [held[head_key(entity)] for entity in entities]
+            boundaries = [_NEVER if head is None else max(HEAD.unpack_from(head)[0], due) for head in heads]
+            asked = _keys(windows, entities, boundaries)
+            if windows is not None and held.keys() >= set(asked):
+                return [
+                    self._answer(windows, held, entity, boundary, version if boundary <= reach else None)
+                    for entity, boundary in zip(entities, boundaries, strict=True)
+                ]
+            found = self._store.read([self.table], [asked])[0]
+        raise ConflictError(f"view {self.name!r}", "its tiles changed again and again while they were read")
+
+    def _reach(self, held: Mapping[bytes, bytes | None]) -> tuple[int, int, bytes]:
+        """(the boundary that is applied, its snapshot, the layout's digest)."""
+        row = held[APPLIED]
+        if row is None:
+            raise UnavailableError(
+                f"feature_view:{self.name}",
+                "its tiles are not built yet, or are being built anew",
+                mend=f"inseam freshen {self.name}",
+            )
+        found = read_applied(row)
+        self._applied = found[0]
+        return found
+
+    def _windows_of(self, digest: bytes) -> TileWindows | None:
+        """For tiles of this layout; None when they have been replaced since they were read."""
+        windows = self._windows
+        if windows is not None and windows.layout.digest == digest:
+            return windows
+        mark = TileMark.decode(self._store.mark(self.table))
+        if mark is None or mark.shape.layout.digest != digest:
+            return None
+        try:
+            windows = self._windows = TileWindows(self._view, mark.shape.layout)
+        except ValueError:
+            raise DefinitionError(
+                f"view {self.name!r}", "its tiles were made for other features", mend=f"inseam freshen {self.name}"
+            ) from None
+        return windows
+
+    def _answer(
+        self,
+        windows: TileWindows,
+        held: Mapping[bytes, bytes | None],
+        entity: bytes,
+        boundary: int,
+        version: int | None,
+    ) -> bytes | None:
+        """An entity's row; ``version`` None: that of its head, which is ahead of what is applied."""
+        head = held[head_key(entity)]
+        if head is None:
+            return None
+        chunks = {start: held[chunk_key(entity, start)] for start in windows.chunks(boundary)}
+        values = windows.values(head, chunks, boundary)
+        return self._row(values, boundary, HEAD.unpack_from(head)[1] if version is None else version)
+
+    def _row(self, values: Mapping[str, Any], boundary: int, version: int) -> bytes:
+        import pyarrow as pa
+
+        # Arrow reads a plain integer as an instant in the column's own unit.
+        columns = [pa.array([values[field.name]], field.type) for field in self._schema]
+        return self.codec.encode(pa.record_batch(columns, schema=self._schema), boundary, version)[0]
+
+
+def _keys(windows: TileWindows | None, entities: Sequence[bytes], boundaries: Sequence[int]) -> list[bytes]:
+    """What is to be read for each entity to be answered at a boundary of its own; `_NEVER`: its head alone."""
+    starts = {b: windows.chunks(b) if windows is not None and b != _NEVER else [] for b in set(boundaries)}
+    keys = [APPLIED]
+    for entity, boundary in zip(entities, boundaries, strict=True):
+        keys.append(head_key(entity))
+        keys += [chunk_key(entity, start) for start in starts[boundary]]
+    return list(dict.fromkeys(keys))

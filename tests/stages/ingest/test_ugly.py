@@ -97,7 +97,7 @@ def check(place: Any, accepted: int, rejected: dict[int, str], options: dict[str
 @pytest.mark.parametrize(
     ("name", "content", "told"),
     [
-        ("a.csv", gzip.compress(b"at\n2024-01-01\n"), "not text but gzip"),
+        ("a.csv", gzip.compress(b"at\n2024-01-01\n", mtime=0), "not text but gzip"),
         ("a.csv", b"PAR1", "not text but Parquet"),
         ("a.csv", b"PK\x03\x04 and so on", "an Excel workbook"),
         ("a.csv", "at,n\n2024-01-01,1\n".encode("utf-16-le"), "encoding='utf-16-le'"),

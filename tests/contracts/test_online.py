@@ -23,7 +23,7 @@ class TestLmdb(OneStateContract):
 
 
 @needs_redis
-class TestRedis(OnlineContract):
+class TestRedis(OneStateContract):
     @pytest.fixture(scope="class")
     @classmethod
     def url(cls) -> Iterator[str]:

@@ -10,10 +10,10 @@ class OnlineStore(Protocol):
     """Keys and rows are bytes made by `inseam.ir.online_row`; ``table`` is a view under one fingerprint.
 
     Every store promises that a row is of one write, under the boundary that it names, that no reader sees it go back,
-    and that no mark is ever there without the rows that were written before it and with it. Stores on one machine and
-    in a database (LMDB, PostgreSQL) promise more: a read sees one state of all tables, a write happens in whole or not
-    at all. On Redis a read may fall between the rows of a batch, and a write that was killed leaves some of them: they
-    are written again by who goes on after the mark. `inseam.testing.contracts.online` has a suite for each.
+    and that no mark is ever there without the rows that were written before it and with it. All but a cluster of Redis
+    promise more: a read sees one state of all tables, a write happens in whole or not at all. On a cluster a read may
+    fall between the rows of a batch, and a write that was killed leaves some of them: they are written again by who
+    goes on after the mark. `inseam.testing.contracts.online` has a suite for each.
 
     A store in a directory is made with that directory; one on a server with its URL and ``namespace``, which keeps
     projects and environments apart. It is thread-safe, may be carried across a fork, and raises `UnavailableError`

@@ -26,6 +26,8 @@ _PASSING = ("MOVED", "ASK", "TRYAGAIN", "CLUSTERDOWN", "LOADING", "READONLY")
 class Cluster:
     """`inseam.adapters.redis.server.Server` over the cluster's primaries; nodes come and go while it is used."""
 
+    is_one_state = False
+
     def __init__(self, seed: Links, connections: int, deadline: float) -> None:
         self._seed = seed
         self._connections = connections

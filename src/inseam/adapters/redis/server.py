@@ -12,12 +12,17 @@ from inseam.adapters.redis.cluster import Cluster
 from inseam.adapters.redis.fault import LATE, LOST
 from inseam.adapters.redis.link import Links
 
+_MULTI, _EXEC = hiredis.pack_command((b"MULTI",)), hiredis.pack_command((b"EXEC",))
+
 
 class Server(Protocol):
     """Sends commands, each packed, about one key and safe to repeat, and gives their replies in the same order.
 
-    A reply may be a `hiredis.ReplyError`. A `fault.LOST` is raised when not all have come by the deadline.
+    ``is_one_state``: they are one transaction, so that no other client's commands fall between them. A reply may be a
+    `hiredis.ReplyError`. A `fault.LOST` is raised when not all have come by the deadline.
     """
+
+    is_one_state: bool
 
     def exchange(self, commands: Sequence[bytes], slots: Sequence[int], deadline: float) -> list[Any]:
         """``slots`` are those of the commands' keys, in a cluster."""
@@ -31,11 +36,13 @@ class Server(Protocol):
 class Single:
     """One Redis: all commands go out in one piece, all replies come back."""
 
+    is_one_state = True
+
     def __init__(self, links: Links) -> None:
         self._links = links
 
     def exchange(self, commands: Sequence[bytes], slots: Sequence[int], deadline: float) -> list[Any]:
-        request = b"".join(commands)
+        request = b"".join(commands if len(commands) == 1 else (_MULTI, *commands, _EXEC))
         try:
             return self._attempt(request, len(commands), deadline)
         except LATE:
@@ -53,7 +60,13 @@ class Single:
     def _attempt(self, request: bytes, count: int, deadline: float) -> list[Any]:
         with self._links.borrow(deadline) as link:
             link.send(request, deadline)
-            return link.receive(count, deadline)
+            if count == 1:
+                return link.receive(1, deadline)
+            *queued, done = link.receive(count + 2, deadline)
+        if isinstance(done, list):
+            return done
+        # Nothing was done. The first error says why, the last one only that.
+        return [next(reply for reply in (*queued, done) if isinstance(reply, hiredis.ReplyError))] * count
 
 
 def find_server(address: Address, connections: int, deadline: float) -> Server:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 from zlib import crc32
@@ -29,8 +30,9 @@ Addressed = tuple[bytes, int]
 class RedisStore:
     """`inseam.ports.online.OnlineStore` at a URL; ``namespace`` keeps apart those who share a server.
 
-    A read is one round trip (to each node concerned of a cluster), and each row is of one write. Of a batch that is
-    being written a reader may see some rows and not others; its mark is written when the server has all of its rows.
+    A read is one round trip (to each node concerned of a cluster). On one server it sees one state, and a batch of up
+    to 4 MiB is written in whole, mark included, or not at all. On a cluster a reader may see some rows of a batch that
+    is being written and not others; the mark is written when the nodes have all of them.
     The URL may say ``timeout`` (of a read, 250ms), ``ttl`` (none) and ``connections`` (the most to one node, 8) beside
     the options of redis-py. With a ttl a table vanishes, whole and with its mark, that long after the last write to it.
     A table that expired row by row would answer "never seen" for entities that were.
@@ -78,13 +80,17 @@ class RedisStore:
         key, slot = layout.mark(table)
         listing = (command(b"SADD", layout.tables, table.encode()), layout.tables_slot)
         _, left_ms = self._change([listing, (command(b"PTTL", key), slot)])
-        self._change(self._row_commands(table, rows))
+        commands = self._row_commands(table, rows)
         end = () if self._ttl_seconds is None else (b"%d" % ((time.time() + self._ttl_seconds) * 1000),)
         if end or left_ms > 0:  # all end at one instant, or none does, whatever was said before
             act = b"PEXPIREAT" if end else b"PERSIST"
-            self._change([*self._each_bucket(table, act, after=end), (command(act, key, *end), slot)])
+            commands = chain(commands, self._each_bucket(table, act, after=end), [(command(act, key, *end), slot)])
         if mark is not None:
-            self._change([(command(b"SET", key, mark, *((b"PXAT", *end) if end else ())), slot)])
+            if not self._is_one_state():  # its node may be ahead of those of the rows
+                self._change(commands)
+                commands = iter(())
+            commands = chain(commands, [(command(b"SET", key, mark, *((b"PXAT", *end) if end else ())), slot)])
+        self._change(commands)
 
     def mark(self, table: str) -> bytes | None:
         key, slot = self._layout.mark(table)
@@ -163,6 +169,9 @@ class RedisStore:
             return request(self._server or self._find(deadline), deadline)
         except FAULTS as error:
             raise translated(error, self._address.name) from error
+
+    def _is_one_state(self) -> bool:
+        return self._ask(lambda server, _: [server.is_one_state], self._write_seconds)[0] is True
 
     def _find(self, deadline: float) -> Server:
         with self._lock:

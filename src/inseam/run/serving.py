@@ -17,6 +17,7 @@ from inseam.run.context import Context
 from inseam.run.online import endpoint_reader
 from inseam.run.receipt import LOG
 from inseam.run.settings import read_settings
+from inseam.run.streaming import Streams, drain_all, stream_sources
 from inseam.stages.serve.settings import ServeSettings, changed, read_tokens
 
 if TYPE_CHECKING:
@@ -33,9 +34,11 @@ def serve(context: Context, *, is_open_allowed: bool = False, **told: Any) -> No
     """
     from inseam.stages.serve.server import run
 
-    if not context.project.all(Endpoint):
+    if not context.project.all(Endpoint) and not stream_sources(context):
         raise NotFoundError(
-            f"project:{context.project.name}", "it declares no endpoint", mend='add Endpoint("name", model)'
+            f"project:{context.project.name}",
+            "it declares neither an endpoint nor a stream",
+            mend='add Endpoint("name", model), or a source with stream=True',
         )
     # Mistakes are told here, once, and not by every worker.
     settings = changed(context.settings.serve, told, "inseam serve")
@@ -65,6 +68,7 @@ def application(
         log=PredictionLog(context.path(LOG), told),
         settings=told,
         title=context.project.name,
+        streams=Streams(context) if stream_sources(context) else None,
         on_close=context.close,
     )
 
@@ -101,3 +105,4 @@ def compact(context: Context) -> Mapping[str, int]:
 
 def _tend(context: Context) -> None:
     compact(context)
+    drain_all(context)

@@ -2,32 +2,64 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from inseam.define.source import Source
 from inseam.ir.records import LoadRecord
 from inseam.kernel import clock
-from inseam.kernel.errors import ConflictError, RefusedError
+from inseam.kernel.errors import ConflictError, InseamError, RefusedError
 from inseam.ports.progress import Progress, silent
 from inseam.run.context import Context
 
 if TYPE_CHECKING:
+    from inseam.ports.stream_log import Push
     from inseam.stages.ingest.push import Intake
+    from inseam.stages.serve.push import Pushed
 
 ROWS_AT_ONCE = 1_000
 """Rows of one transaction, when many are pushed from here."""
 _WAIT_SECONDS = 600.0
 
 
-@dataclass(frozen=True, slots=True)
-class Backlog:
+class Backlog(NamedTuple):
     """What was pushed to a source and is not in its table yet. ``seconds``: the age of the oldest such row."""
 
     rows: int
     seconds: float
+
+
+class Streams:
+    """Takes what is pushed to a server: `inseam.stages.serve.push.Streams`."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._intakes: dict[str, Intake] = {}
+
+    def take(self, pushed: Sequence[Pushed]) -> list[int | InseamError]:
+        rows: dict[str, list[Push]] = {}
+        outcomes: list[int | InseamError] = []
+        for one in pushed:
+            try:
+                found = self._read(one)
+            except InseamError as error:
+                outcomes.append(error)
+            else:
+                rows.setdefault(one.source, []).extend(found)
+                outcomes.append(len(found))
+        for source, together in rows.items():
+            self._context.stream_log.append(source, together)
+        return outcomes
+
+    def backlog(self) -> dict[str, Backlog]:
+        return backlog(self._context)
+
+    def _read(self, pushed: Pushed) -> list[Push]:
+        reader = self._intakes.get(pushed.source)
+        if reader is None:
+            reader = self._intakes[pushed.source] = intake(self._context, pushed.source)
+        return reader.lines(pushed.body, pushed.key) if pushed.is_lines else reader.json(pushed.body, pushed.key)
 
 
 def stream_sources(context: Context) -> tuple[str, ...]:

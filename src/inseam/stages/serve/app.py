@@ -22,6 +22,7 @@ from inseam.stages.serve.journal import Journal
 from inseam.stages.serve.log import PredictionLog
 from inseam.stages.serve.metrics import CONTENT_TYPE
 from inseam.stages.serve.openapi import document
+from inseam.stages.serve.push import Streams
 from inseam.stages.serve.settings import ServeSettings
 from inseam.stages.serve.state import Health, Listing, Readiness, listing, readiness
 
@@ -43,7 +44,8 @@ class ServingApp(FastAPI):
         if self.openapi_schema is None:
             schemas = [self.front.schemas[name] for name in sorted(self.front.schemas)]
             is_guarded = bool(self.front.settings.tokens)
-            self.openapi_schema = document(super().openapi(), schemas, is_guarded=is_guarded)
+            takes_rows = self.front.streams is not None
+            self.openapi_schema = document(super().openapi(), schemas, is_guarded=is_guarded, takes_rows=takes_rows)
         return self.openapi_schema
 
 
@@ -53,16 +55,18 @@ def create_app(
     log: PredictionLog,
     settings: ServeSettings,
     title: str = "Inseam",
+    streams: Streams | None = None,
     on_close: Callable[[], None] | None = None,
 ) -> FastAPI:
     """The server's application over ready-made parts. It starts champions and closes the log with its lifespan.
 
+    ``streams`` takes the rows that are pushed to ``/sources/NAME/rows``; without it there is no such route.
     ``on_close`` runs last, to close what the caller opened (the online store). `DefinitionError` when two endpoints
     cannot be told apart.
     """
     _check_names(endpoints)
     journal = Journal()
-    front = Front(endpoints, log=log, settings=settings, journal=journal)
+    front = Front(endpoints, log=log, settings=settings, journal=journal, streams=streams)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -144,6 +148,10 @@ def _add_routes(app: ServingApp) -> None:
     @app.get("/metrics", tags=["server"], summary="Prometheus metrics", response_class=PlainTextResponse)
     async def metrics() -> Response:
         _gauge(front)
+        if front.streams is not None:
+            for source, (rows, seconds) in (await asyncio.to_thread(front.streams.backlog)).items():
+                front.metrics.behind_rows.labels(source).set(rows)
+                front.metrics.behind_seconds.labels(source).set(seconds)
         return Response(front.metrics.text(), media_type=CONTENT_TYPE)
 
     @app.get("/endpoints", tags=["server"], summary="What is served")

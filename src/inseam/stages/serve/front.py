@@ -8,11 +8,12 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from inseam.kernel.errors import Problem
+from inseam.kernel.errors import Problem, SettingError, UnavailableError
 from inseam.kernel.names import did_you_mean
 from inseam.stages.serve.batch import Batcher
 from inseam.stages.serve.endpoint import ServedEndpoint
 from inseam.stages.serve.http import (
+    LINES,
     OPEN_PATHS,
     Application,
     ClientGoneError,
@@ -32,6 +33,7 @@ from inseam.stages.serve.log import PredictionLog
 from inseam.stages.serve.metrics import Metrics
 from inseam.stages.serve.online_watch import OnlineWatch
 from inseam.stages.serve.outcomes import OutcomeDesk
+from inseam.stages.serve.push import PushDesk, Pushed, Streams
 from inseam.stages.serve.record import Outcome
 from inseam.stages.serve.request import RequestRefusedError, RequestSchema
 from inseam.stages.serve.settings import ServeSettings
@@ -43,13 +45,21 @@ _PAGES = ("/docs", "/openapi.json", "/swagger/")
 """What a browser opens: it is asked for a password, which is a token, since it has no other way to send one."""
 _ENDPOINTS, _PREDICT = "/endpoints/", "/predict"
 _PREDICTIONS, _OUTCOME, _OUTCOMES = "/predictions/", "/outcome", "/outcomes"
+_SOURCES, _ROWS = "/sources/", "/rows"
+_LONGEST_KEY = 200
 
 
 class Front:
-    """Answers predictions and outcomes itself; hands every other path to the application behind it."""
+    """Answers predictions, outcomes and pushed rows itself; hands every other path to the application behind it."""
 
     def __init__(
-        self, endpoints: Sequence[ServedEndpoint], *, log: PredictionLog, settings: ServeSettings, journal: Journal
+        self,
+        endpoints: Sequence[ServedEndpoint],
+        *,
+        log: PredictionLog,
+        settings: ServeSettings,
+        journal: Journal,
+        streams: Streams | None = None,
     ) -> None:
         self.endpoints: Mapping[str, ServedEndpoint] = {one.spec.name: one for one in endpoints}
         self.schemas = {name: RequestSchema(one.spec) for name, one in self.endpoints.items()}
@@ -64,6 +74,8 @@ class Front:
         self._batcher = Batcher(log, self.metrics, journal)
         self._guard = Guard(settings.tokens)
         self._desk = OutcomeDesk(list(self.endpoints))
+        self.streams = streams
+        self._pushes = None if streams is None else PushDesk(streams)
         self._retry = (b"retry-after", str(settings.retry_after_seconds).encode())
 
     async def handle(self, scope: Scope, receive: Receive, send: Send, behind: Application) -> None:
@@ -85,6 +97,11 @@ class Front:
                 _require_post(scope, path)
                 require_json(head)
                 body = await self._outcome(path, head, receive)
+            elif path.startswith(_SOURCES) and path.endswith(_ROWS) and self._pushes is not None:
+                route = "push"
+                _require_post(scope, path)
+                require_json(head, may_be_lines=True)
+                body = await self._push(self._pushes, path[len(_SOURCES) : -len(_ROWS)], head, receive)
             else:
                 status = await self._pass_on(scope, receive, send, head, behind)
                 self._done(scope, head, started, endpoint, route, status)
@@ -136,6 +153,28 @@ class Front:
             found = self._desk.one(path[len(_PREDICTIONS) : -len(_OUTCOME)], body)
         await self._keep(found)
         return msgspec.json.encode({"accepted": len(found)})
+
+    async def _push(self, desk: PushDesk, source: str, head: Head, receive: Receive) -> bytes:
+        settings = self.settings
+        body = await read_body(
+            receive, head, most=settings.max_body_bytes, timeout_seconds=settings.client_timeout_seconds
+        )
+        key = head.idempotency_key.decode("latin-1")
+        if len(key) > _LONGEST_KEY:
+            found = f"it has {len(key)} characters"
+            raise RequestRefusedError(422, Problem("key-too-long", "idempotency-key", found, f"at most {_LONGEST_KEY}"))
+        self._admit(1)
+        self.shedder.enter(1)
+        try:
+            taken = await desk.push(Pushed(source, body, key, head.content_type == LINES))
+        except (OSError, SettingError, UnavailableError) as error:
+            self.journal.failure(error, where="stream log")
+            problem = Problem("log-unavailable", "stream log", "the rows could not be kept")
+            raise RequestRefusedError(503, problem) from None
+        finally:
+            self.shedder.leave(1)
+        self.metrics.pushed.labels(source).inc(taken)
+        return msgspec.json.encode({"accepted": taken})
 
     async def _keep(self, outcomes: Sequence[Outcome]) -> None:
         if self.log.is_full:

@@ -25,6 +25,7 @@ Send = Callable[[Message], Awaitable[None]]
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 JSON = b"application/json"
+LINES = b"application/x-ndjson"
 OPEN_PATHS = ("/health", "/ready")
 """They are answered without a token: load balancers have none."""
 _JSON = re.compile(rb'application/json\s*(;\s*charset\s*=\s*"?utf-8"?\s*)?\Z', re.IGNORECASE)
@@ -41,12 +42,13 @@ class ClientGoneError(Exception):
 class Head:
     """The request headers that the server reads."""
 
-    __slots__ = ("authorization", "content_encoding", "content_type", "length", "request_id")
+    __slots__ = ("authorization", "content_encoding", "content_type", "idempotency_key", "length", "request_id")
 
     def __init__(self, headers: Iterable[tuple[bytes, bytes]]) -> None:
         self.authorization = b""
         self.content_encoding = b""
         self.content_type = b""
+        self.idempotency_key = b""
         self.length = 0
         request_id = b""
         for name, value in headers:
@@ -60,6 +62,8 @@ class Head:
                 self.authorization = value
             elif name == b"x-request-id":
                 request_id = value
+            elif name == b"idempotency-key":
+                self.idempotency_key = value
         # A caller's id is kept only in a form that can do no harm in a header or a log line.
         self.request_id = (
             request_id if _REQUEST_ID.match(request_id) else b"%s-%x" % (_process.encode(), next(_numbers))
@@ -94,11 +98,13 @@ def _secret(authorization: bytes) -> bytes:
     return b""
 
 
-def require_json(head: Head) -> None:
+def require_json(head: Head, *, may_be_lines: bool = False) -> None:
     """`RequestRefusedError` 415 for any other body, and for one that does not say what it is.
 
     So no form of a foreign web page can ask a server on its visitor's machine, or with its visitor's password.
     """
+    if may_be_lines and head.content_type == LINES and head.content_encoding in (b"", b"identity"):
+        return
     if head.content_encoding not in (b"", b"identity"):
         found = head.content_encoding.decode("latin-1")
         raise RequestRefusedError(415, Problem("content-encoding", "content-encoding", found, "a plain body"))

@@ -48,6 +48,21 @@ class Metrics:
             multiprocess_mode="livemax",
         )
         self.outcomes = Counter("inseam_outcomes", "Outcomes taken", ["endpoint"], registry=registry)
+        self.pushed = Counter("inseam_pushed_rows", "Rows pushed to a stream and kept", ["source"], registry=registry)
+        self.behind_rows = Gauge(
+            "inseam_stream_behind_rows",
+            "Pushed rows that are not in their table yet",
+            ["source"],
+            registry=registry,
+            multiprocess_mode="livemax",
+        )
+        self.behind_seconds = Gauge(
+            "inseam_stream_behind_seconds",
+            "Age of the oldest pushed row that is not in its table yet",
+            ["source"],
+            registry=registry,
+            multiprocess_mode="livemax",
+        )
         self.shed = Counter("inseam_shed", "Requests refused to stay responsive", ["reason"], registry=registry)
         self.failures = Counter("inseam_failures", "Requests that failed inside", ["endpoint"], registry=registry)
         self.log_bytes = Counter("inseam_log_bytes", "Bytes appended to the prediction log", registry=registry)

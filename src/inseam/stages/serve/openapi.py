@@ -42,7 +42,9 @@ _UNKNOWN_ENTITY = "an entity that the endpoint rejects"
 _UNKNOWN_ID = "no endpoint here has made a prediction with this id"
 
 
-def document(plain: dict[str, Any], schemas: Sequence[RequestSchema], *, is_guarded: bool) -> dict[str, Any]:
+def document(
+    plain: dict[str, Any], schemas: Sequence[RequestSchema], *, is_guarded: bool, takes_rows: bool = False
+) -> dict[str, Any]:
     """``plain`` is FastAPI's own document of the other routes; it gains the endpoints, outcomes and security."""
     rows = [
         one for schema in schemas for one in ((schema.row, schema.given_row) if schema.view_features else (schema.row,))
@@ -61,6 +63,8 @@ def document(plain: dict[str, Any], schemas: Sequence[RequestSchema], *, is_guar
         {"name": "id", "in": "path", "required": True, "schema": ID_SCHEMA}
     ]
     paths["/outcomes"] = {"post": _outcome("Tell what became true of many predictions", "OutcomesRequest")}
+    if takes_rows:
+        paths["/sources/{name}/rows"] = {"post": _push()}
     plain["paths"] = paths | plain.get("paths", {})
     if is_guarded:
         _guard(plain)
@@ -111,6 +115,24 @@ def _outcome(summary: str, request: str) -> dict[str, Any]:
         "summary": summary,
         "requestBody": _body(_reference(request), None),
         "responses": responses,
+    }
+
+
+def _push() -> dict[str, Any]:
+    row = {"type": "object", "properties": {"_id": {"type": "string", "minLength": 1, "maxLength": 512}}}
+    accepted = {"type": "object", "properties": {"accepted": {"type": "integer"}}, "required": ["accepted"]}
+    body = _body({"anyOf": [row, {"type": "array", "items": row}]}, None)
+    body["content"]["application/x-ndjson"] = {"schema": {"type": "string"}}
+    responses = _responses("kept durably, each id once", accepted, "there is no such source")
+    return {
+        "tags": ["streams"],
+        "summary": "Push rows to a stream: one object, an array of them, or JSON lines",
+        "parameters": [
+            {"name": "name", "in": "path", "required": True, "schema": {"type": "string"}},
+            {"name": "Idempotency-Key", "in": "header", "required": False, "schema": {"type": "string"}},
+        ],
+        "requestBody": body,
+        "responses": responses | _refused({"409": "rows are not pushed to this source"}),
     }
 
 

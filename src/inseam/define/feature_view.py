@@ -9,8 +9,9 @@ from typing import Any, ClassVar
 from inseam.define.aggregate import Aggregate
 from inseam.define.declaration import DURATION, Declaration, duration, frozen_mapping
 from inseam.define.entity import Entity
-from inseam.define.source import Rows
+from inseam.define.source import Rows, source_of
 from inseam.ir.aggregates import ALGEBRA
+from inseam.ir.tile_measure import FAMILIES
 from inseam.ir.training import LABEL, PART
 from inseam.ir.windows import EVENT_TIME
 from inseam.kernel.clock import DAY
@@ -63,8 +64,17 @@ class FeatureView(Declaration):
 
     @property
     def is_continuous(self) -> bool:
-        """Every instant is a boundary: it has no online rows."""
+        """Every instant is a boundary: it has no materialized rows."""
         return duration(self.every) == 0
+
+    @property
+    def is_fresh(self) -> bool:
+        """Online it is kept in tiles: its rows are a stream's, and its features have states that merge.
+
+        Otherwise its values are materialized, boundary by boundary.
+        """
+        is_mergeable = all(isinstance(a, Aggregate) and a.kind in FAMILIES for a in self.features.values())
+        return source_of(self.rows).stream and is_mergeable
 
     def meaning(self) -> dict[str, Any]:
         """The features' order counts: online rows and a model's columns are laid out in it."""

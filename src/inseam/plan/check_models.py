@@ -61,11 +61,17 @@ def _columns(item: TrainingSet) -> set[str]:
 
 def endpoint_problems(item: Endpoint, schemas: Schemas) -> Iterator[Problem]:
     for use in item.model.training_set.uses:
-        if use.view.is_continuous:
+        if use.view.is_continuous and not use.view.is_fresh:
             yield item.problem(
                 "view-continuous",
-                f"{use.view.ref} steps continuously, so that it has no online rows",
-                expected="views with every of 1s or more",
+                f"{use.view.ref} steps continuously, so that it has no materialized rows",
+                expected="views with every of 1s or more, or over a source with stream=True",
+            )
+        if use.view.is_fresh and item.unavailable == "stale":
+            yield item.problem(
+                "choice-unclear",
+                f"{use.view.ref} is kept in tiles, and tiles that were read at different instants don't go together",
+                expected="unavailable='fail' or 'default'",
             )
         for name in use.features:
             aggregate = use.view.features.get(name)

@@ -212,12 +212,12 @@ class Context:
         return lower.key_fields(item.training_set, schemas, spec), views, tuple((inputs | carried).values())
 
     def online_views(self) -> tuple[FeatureView, ...]:
-        """The views that need online rows: those of endpoints, or all that step when nothing is served yet."""
+        """The views that need online rows: those of endpoints, or all that can have them when nothing is served yet."""
         served = {use.view.name for e in self.project.all(Endpoint) for use in e.model.training_set.uses}
         return tuple(
             view
             for view in self.project.all(FeatureView)
-            if not view.is_continuous and (not served or view.name in served)
+            if (view.is_fresh or not view.is_continuous) and (not served or view.name in served)
         )
 
     def latest_version(self, source: str) -> int | None:

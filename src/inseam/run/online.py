@@ -29,10 +29,17 @@ if TYPE_CHECKING:
 def materialize_view(
     context: Context, name: str, *, as_of: int | None = None, progress: Progress = silent
 ) -> MaterializationRecord:
-    """Write the online rows of a view for the newest boundary at ``as_of`` (default: now)."""
+    """Write the online rows of a view for the newest boundary at ``as_of`` (default: now).
+
+    A view that is kept in tiles makes a step: never back.
+    """
     from inseam.stages.features.materialize import materialize
 
     view, fingerprint = context.view(name, context.checked())
+    if context.project.get(FeatureView, name).is_fresh:
+        from inseam.run.freshening import freshen_once
+
+        return freshen_once(context, name, as_of=as_of, progress=progress)
     if view.step.microseconds == 0:
         raise _continuous(name)
     instant = clock.now() if as_of is None else as_of
@@ -61,8 +68,8 @@ def online_record(context: Context, view: str, fingerprint: str) -> Materializat
 def _continuous(view: str) -> RefusedError:
     return RefusedError(
         f"feature_view:{view}",
-        "it steps continuously, so that it has no online rows",
-        expected="a view with every of 1s or more",
+        "it steps continuously, so that it has no materialized rows",
+        expected="a view with every of 1s or more, or one over a source with stream=True",
     )
 
 
@@ -75,7 +82,8 @@ def endpoint_reader(context: Context, name: str, store: OnlineStore) -> FeatureR
     spec = context.endpoint(name, schemas)
     fingerprints = {use.view.name: lineage(use.view) for use in item.model.training_set.uses}
     views = [(view, fingerprints[view.name]) for view in spec.views]
-    return FeatureReader(store, views, Schema(spec.keys))
+    fresh = [use.view.name for use in item.model.training_set.uses if use.view.is_fresh]
+    return FeatureReader(store, views, Schema(spec.keys), fresh=fresh)
 
 
 def fetch(
@@ -87,7 +95,10 @@ def fetch(
 
     schemas = context.checked()
     chosen = [context.view(name, schemas) for name in views]
+    fresh = [name for name in views if context.project.get(FeatureView, name).is_fresh]
     for view, fingerprint in chosen:
+        if view.name in fresh:  # it says itself when it has no tiles yet
+            continue
         if view.step.microseconds == 0:
             raise _continuous(view.name)
         if context.online.mark(online_table(view.name, fingerprint)) is None:
@@ -102,7 +113,7 @@ def fetch(
             type_ = view.relation.schema.type_of(key)
             if type_ is not None:
                 fields.setdefault(key, Field(key, type_))
-    reader = FeatureReader(context.online, chosen, Schema(tuple(fields.values())))
+    reader = FeatureReader(context.online, chosen, Schema(tuple(fields.values())), fresh=fresh)
     return reader.read([_typed(entity, fields) for entity in entities], at=at)
 
 

@@ -13,6 +13,7 @@ from inseam.kernel import clock
 from inseam.kernel.clock import Step, parse_duration
 from inseam.plan.meaning import lineage
 from inseam.run.context import Context
+from inseam.run.freshening import applied
 from inseam.run.online import online_record
 
 
@@ -78,10 +79,12 @@ def _source(context: Context, name: str) -> SourceStatus:
 def _view(context: Context, name: str) -> ViewStatus:
     view = context.project.get(FeatureView, name)
     online = online_record(context, name, lineage(view))
-    if online is None:
+    written = None if online is None else online.boundary
+    boundary = applied(context, view) if view.is_fresh else written
+    if boundary is None:
         return ViewStatus(name, 0, None, is_stale=True)
     readable = Step(parse_duration(view.every), view.timezone).boundary(clock.now(), parse_duration(view.lag))
-    return ViewStatus(name, online.rows, online.boundary, is_stale=online.boundary < readable)
+    return ViewStatus(name, 0 if online is None else online.rows, boundary, is_stale=boundary < readable)
 
 
 def _models(context: Context) -> tuple[str, ...]:

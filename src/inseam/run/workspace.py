@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from inseam.run.apply import Applied
     from inseam.run.describe import Description
     from inseam.run.examples import ExampleResult
+    from inseam.run.freshening import Told
     from inseam.run.learning import Trained
     from inseam.run.lineage import Lineage
     from inseam.run.receipt import Receipt, Replay
@@ -180,6 +181,12 @@ class Workspace:
 
         names = views or tuple(view.name for view in self.context.online_views())
         return {name: materialize_view(self.context, name, as_of=as_of, progress=progress) for name in names}
+
+    def freshen(self, *views: str, is_once: bool = False, told: Told | None = None) -> None:
+        """Keep these views over streams (default: all that are served) fresh until interrupted, or for one step."""
+        from inseam.run.freshening import freshen
+
+        freshen(self.context, views, is_once=is_once, told=told)
 
     def fetch(
         self, views: Sequence[str], entities: Sequence[Mapping[str, Any]], *, at: int | None = None

@@ -209,7 +209,7 @@ class SparkEngine:
             source = Source(snapshot, compiled(relation, snapshot.schema, typed))
             check_upserts(relation, snapshot.schema, typed)
             if where is not None:
-                check_condition(where, source.schema, relation.table, typed)
+                check_condition(where, with_system(source.schema), relation.table, typed)
         return source
 
     def _sides(self, views: Sequence[WindowedAggregate]) -> list[Side]:

@@ -11,8 +11,8 @@ from inseam.surface.cli import (
     compact,
     demo,
     describe,
+    docs,
     fetch,
-    freshen,
     ingest,
     init,
     lineage,
@@ -55,7 +55,6 @@ _VERBS = (
     (promote.promote, "promote"),
     (roll_back.roll_back, "rollback"),
     (materialize.materialize, "materialize"),
-    (freshen.freshen, "freshen"),
     (fetch.fetch, "fetch"),
     (serve.serve, "serve"),
     (score.score, "score"),
@@ -65,6 +64,7 @@ _VERBS = (
     (status.status, "status"),
     (search.search, "search"),
     (describe.describe, "describe"),
+    (docs.docs, "docs"),
     (runs.runs, "runs"),
 )
 for _function, _name in _VERBS:

@@ -1,0 +1,1 @@
+"""The data dictionary: a static site about everything that a project declares."""

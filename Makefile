@@ -36,7 +36,7 @@ reference: setup  ## write docs/reference anew from the code
 	@$(BIN)/python tools/reference
 
 lock: setup  ## resolve requirements.lock anew
-	@$(BIN)/uv pip compile pyproject.toml --extra ml --extra tracking --extra serve --extra postgres --extra redis --group dev \
+	@$(BIN)/uv pip compile pyproject.toml --extra ml --extra tracking --extra serve --extra postgres --extra redis --extra objects --group dev \
 		--universal --no-annotate --no-header --no-emit-index-url --upgrade -q -o requirements.lock
 
 .PHONY: help setup demo test test-fast check fix bench reference lock

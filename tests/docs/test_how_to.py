@@ -123,6 +123,7 @@ def test_online_stores(data: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_object_stores(data: Path, tmp_path: Path) -> None:
     root = shutil.copytree(data, tmp_path / "shop")
     shutil.rmtree(root / ".inseam")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from inseam.kernel.types import Schema
 
@@ -36,6 +36,10 @@ class CommitKey:
 
 class Tables(Protocol):
     """A table's name is a path of names, e.g. ``sources/orders``. Every write is one atomic commit."""
+
+    @property
+    def files(self) -> Any:
+        """An fsspec filesystem that opens the files of snapshots; None where they are paths of this machine."""
 
     def append(
         self,

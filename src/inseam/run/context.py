@@ -68,11 +68,11 @@ class Context:
 
     @cached_property
     def tables(self) -> Tables:
-        return self.new_tables(self.path("tables"))
+        return self.new_tables(self.settings.tables_url or self.path("tables"))
 
-    def new_tables(self, directory: Path) -> Tables:
-        """Tables of this environment's kind in a directory of their own."""
-        opened: Tables = self._adapter("tables", self.settings.tables)(directory)
+    def new_tables(self, place: str | Path) -> Tables:
+        """Tables of this environment's kind in a directory, or an object store, of their own."""
+        opened: Tables = self._adapter("tables", self.settings.tables)(place)
         return opened
 
     @cached_property

@@ -34,6 +34,9 @@ class Settings:
     """The adapter that computes."""
     tables: str = "delta"
     """The adapter that keeps tables."""
+    tables_url: str = ""
+    """Where tables lie in an object store: `s3://bucket/prefix`, `gs://...` or `az://...`; empty: under ``home``.
+    Credentials and endpoint come from the environment, in each cloud's own variables."""
     ledger: str = ""
     """A database URL; empty: SQLite under ``home``."""
     online: str = "lmdb"

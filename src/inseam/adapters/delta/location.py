@@ -6,29 +6,35 @@ import os
 import re
 import uuid
 from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
+from typing import Any
 
 import pyarrow.fs as pafs
 
 from inseam.kernel.errors import DefinitionError
+from inseam.ports.object_store import ObjectUrl, is_object_url
 
 _PART = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,126}\Z")
 LOG = "_delta_log"
 
 
 class Location:
-    """A root directory or object store URL, and the tables below it."""
+    """A root directory, and the tables below it."""
 
-    def __init__(self, root: str | Path, options: Mapping[str, str] | None = None) -> None:
-        text = os.fspath(root)
-        self.options = dict(options or {})
-        self.is_local = "://" not in text or text.startswith("file://")
-        if self.is_local:
-            self.root = str(Path(text.removeprefix("file://")).absolute())
-            self.filesystem, self._base = pafs.LocalFileSystem(), self.root
-        else:
-            self.root = text.rstrip("/")
-            self.filesystem, self._base = pafs.FileSystem.from_uri(self.root)
+    options: Mapping[str, str] = {}
+    """Storage options of delta-rs."""
+    files: Any = None
+    """Opens the files that snapshots name, as fsspec does; None where they are paths of this machine."""
+
+    def __init__(self, root: str | Path) -> None:
+        self.root = str(Path(os.fspath(root).removeprefix("file://")).absolute())
+        self._base = self.root
+        self.filesystem: pafs.FileSystem = pafs.LocalFileSystem()
+
+    def faults(self) -> AbstractContextManager[None]:
+        """What goes wrong at an object store inside leaves as an `InseamError`."""
+        return nullcontext()
 
     def uri(self, table: str) -> str:
         """The table's address for delta-rs; `DefinitionError` for a name that is no path of plain names."""
@@ -39,6 +45,10 @@ class Location:
         """The table's address within `filesystem`."""
         self._check(table)
         return f"{self._base}/{table}"
+
+    def has_log(self, table: str) -> bool:
+        """Whether opening the table can succeed, where it costs little to know."""
+        return self.is_table(table)
 
     def is_table(self, table: str) -> bool:
         return bool(self.filesystem.get_file_info(f"{self.path(table)}/{LOG}").type == pafs.FileType.Directory)
@@ -58,24 +68,25 @@ class Location:
         yield from self._walk("")
 
     def remove(self, table: str) -> None:
-        """Destroy a table's files. On local disk the table vanishes in one step, by a rename, before they are freed."""
-        path = self.path(table)
-        if self.is_local:
-            gone = f"{self._base}/.dropped-{uuid.uuid4().hex}"
-            Path(path).rename(gone)
-            path = gone
-        self.filesystem.delete_dir(path)
+        """Destroy a table's files. The table vanishes in one step, by a rename, before they are freed."""
+        gone = f"{self._base}/.dropped-{uuid.uuid4().hex}"
+        Path(self.path(table)).rename(gone)
+        self.filesystem.delete_dir(gone)
 
     def _walk(self, under: str) -> Iterator[str]:
-        selector = pafs.FileSelector(f"{self._base}/{under}".rstrip("/"), allow_not_found=True)
-        found = self.filesystem.get_file_info(selector)
-        names = sorted(info.base_name for info in found if info.type == pafs.FileType.Directory)
+        names = self._directories(under)
         if LOG in names:
             yield under
             return
         for name in names:
             if _PART.match(name):
                 yield from self._walk(f"{under}/{name}" if under else name)
+
+    def _directories(self, under: str) -> list[str]:
+        """The names of the directories in one below the root, in order; none when it is not there."""
+        selector = pafs.FileSelector(f"{self._base}/{under}".rstrip("/"), allow_not_found=True)
+        found = self.filesystem.get_file_info(selector)
+        return sorted(info.base_name for info in found if info.type == pafs.FileType.Directory)
 
     @staticmethod
     def _check(table: str) -> None:
@@ -85,3 +96,46 @@ class Location:
                 "the name is not a path of plain names",
                 expected="letters, digits, `_`, `-` and `.`, joined by `/`, e.g. sources/orders",
             )
+
+
+class ObjectLocation(Location):
+    """A place in an object store, and the tables below it. There are no directories, only names with a `/`."""
+
+    def __init__(self, url: str, options: Mapping[str, str] | None = None) -> None:
+        self._place = ObjectUrl(url, options)
+        self.root = self._base = self._place.url
+        self.options = self._place.for_delta()
+        self._store = self._place.store()
+        self.files = self._place.files()
+        self.filesystem = pafs.PyFileSystem(pafs.FSSpecHandler(self.files))
+
+    def faults(self) -> AbstractContextManager[None]:
+        return self._place.faults()
+
+    def has_log(self, table: str) -> bool:
+        return True
+
+    def is_table(self, table: str) -> bool:
+        self._check(table)
+        return any(chunk for chunk in self._store.list(f"{table}/{LOG}", chunk_size=1))
+
+    def remove(self, table: str) -> None:
+        """Destroy a table's files, its newest commit first: a crash leaves an older state, to be dropped again."""
+        self._check(table)
+        for under in (f"{table}/{LOG}", table):
+            paths = sorted((entry["path"] for chunk in self._store.list(under) for entry in chunk), reverse=True)
+            if under == table:
+                self._store.delete(paths)
+            else:
+                for path in paths:
+                    self._store.delete(path)
+
+    def _directories(self, under: str) -> list[str]:
+        found = self._store.list_with_delimiter(under or None)
+        return sorted(prefix.rpartition("/")[2] for prefix in found["common_prefixes"])
+
+
+def locate(root: str | Path, options: Mapping[str, str] | None = None) -> Location:
+    """A directory, or the URL of a place in an object store with its options."""
+    text = os.fspath(root)
+    return ObjectLocation(text, options) if is_object_url(text) else Location(text)

@@ -6,9 +6,9 @@ import random
 import time
 import uuid
 from collections.abc import Callable, Mapping
-from functools import partial
+from functools import partial, wraps
 from pathlib import Path
-from typing import Any
+from typing import Any, Concatenate, ParamSpec, TypeVar
 from urllib.parse import unquote
 
 import pyarrow as pa
@@ -18,7 +18,7 @@ from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundErr
 from deltalake.transaction import create_table_with_add_actions
 
 from inseam.adapters.delta.files import DataFiles
-from inseam.adapters.delta.location import Location
+from inseam.adapters.delta.location import locate
 from inseam.kernel.errors import ConflictError, DataError, DefinitionError, InseamError, NotFoundError
 from inseam.kernel.names import did_you_mean
 from inseam.kernel.types import Schema
@@ -36,15 +36,37 @@ CONFIGURATION = {
 }
 
 
+_Given = ParamSpec("_Given")
+_Made = TypeVar("_Made")
+
+
+def _told(
+    method: Callable[Concatenate[DeltaTables, _Given], _Made],
+) -> Callable[Concatenate[DeltaTables, _Given], _Made]:
+    """The method, whose faults at an object store are told in our words."""
+
+    @wraps(method)
+    def telling(self: DeltaTables, /, *given: _Given.args, **named: _Given.kwargs) -> _Made:
+        with self._location.faults():
+            return method(self, *given, **named)
+
+    return telling
+
+
 class DeltaTables:
     """`inseam.ports.tables.Tables` below a directory or an object store URL.
 
-    ``options`` are delta-rs storage options. Rows lie in files in the order in which they came.
+    ``options`` are those of an object store, e.g. ``aws_region``. Rows lie in files in the order in which they came.
     """
 
     def __init__(self, root: str | Path, options: Mapping[str, str] | None = None) -> None:
-        self._location = Location(root, options)
+        self._location = locate(root, options)
 
+    @property
+    def files(self) -> Any:
+        return self._location.files
+
+    @_told
     def append(
         self,
         table: str,
@@ -65,6 +87,7 @@ class DeltaTables:
         properties = _properties(key, metadata)
         return self._commit(table, files, partial(self._append_once, table, files, schema, key, properties))
 
+    @_told
     def replace(self, table: str, rows: pa.RecordBatchReader, *, metadata: Mapping[str, str] | None = None) -> int:
         if self._open(table) is None:
             self._check_new(table)
@@ -73,6 +96,7 @@ class DeltaTables:
         properties = _properties(None, metadata)
         return self._commit(table, files, partial(self._replace_once, table, files, schema, properties))
 
+    @_told
     def snapshot(self, table: str, version: int | None = None) -> Snapshot:
         opened = self._open(table, version)
         if opened is None:
@@ -81,7 +105,7 @@ class DeltaTables:
         actions = pa.table(opened.get_add_actions(flatten=True)).sort_by(
             [("modification_time", "ascending"), ("path", "ascending")]
         )
-        directory = self._location.path(table) if self._location.is_local else self._location.uri(table)
+        directory = self._location.path(table)
         schema = Schema.from_arrow(_arrow_schema(opened))
         return Snapshot(
             table=table,
@@ -93,11 +117,13 @@ class DeltaTables:
             null_counts=_null_counts(actions, schema),
         )
 
+    @_told
     def committed(self, table: str, application: str) -> int | None:
         opened = self._open(table)
         number = None if opened is None else opened.transaction_version(application)
         return None if number is None else int(number)
 
+    @_told
     def delete(self, table: str, predicate: str) -> int:
         def once() -> int:
             opened = self._open(table)
@@ -108,9 +134,11 @@ class DeltaTables:
 
         return self._commit(table, None, once)
 
+    @_told
     def list(self) -> tuple[str, ...]:
         return tuple(self._location.walk())
 
+    @_told
     def drop(self, table: str) -> None:
         if not self._location.is_table(table):
             raise NotFoundError(f"table {table!r}", "there is no such table", mend=did_you_mean(table, self.list()))
@@ -118,10 +146,10 @@ class DeltaTables:
 
     def _open(self, table: str, version: int | None = None) -> DeltaTable | None:
         uri, options = self._location.uri(table), self._location.options
-        if self._location.is_local and not self._location.is_table(table):
+        if not self._location.has_log(table):
             return None
         try:
-            return DeltaTable(uri, version=version, storage_options=options)
+            return DeltaTable(uri, version=version, storage_options=dict(options))
         except TableNotFoundError:
             return None
         except DeltaError as error:
@@ -212,7 +240,16 @@ class DeltaTables:
             return newest
         mark = (properties.custom_metadata or {})[COMMIT]
         # `DeltaTable.history` miscounts its versions while others commit: the log itself is asked.
-        return next(v for v in range(base + 1, newest + 1) if mark in self._location.log_entry(table, v))
+        found = (v for v in range(base + 1, newest + 1) if mark in self._location.log_entry(table, v))
+        version = next(found, None)
+        if version is None:
+            raise DataError(
+                f"table {table!r}",
+                "the store let another writer's commit take the place of this one",
+                expected="a store whose conditional puts (If-None-Match) hold among writers at once",
+                mend="keep to one writer, or use another store; then write these rows again",
+            )
+        return version
 
     def _create(self, table: str, files: DataFiles, schema: pa.Schema, properties: CommitProperties) -> int:
         """The first commit. Losing the race to create the table is a conflict like any other.
@@ -227,7 +264,7 @@ class DeltaTables:
                 files.actions,
                 mode="error",
                 configuration=CONFIGURATION,
-                storage_options=self._location.options,
+                storage_options=dict(self._location.options),
                 commit_properties=properties,
             )
         except DeltaError as error:

@@ -35,7 +35,7 @@ class DuckdbEngine:
         self, tables: Tables, *, directory: Path, memory_limit: str = "2GB", threads: int | None = None
     ) -> None:
         self._tables = tables
-        self._limits = Limits(Path(directory), _bytes(memory_limit), threads or cores())
+        self._limits = Limits(Path(directory), _bytes(memory_limit), threads or cores(), tables.files)
         sweep_scratch(self._limits.directory)
         self._path = "auto"
 

@@ -15,8 +15,9 @@ from typing import Any, NoReturn
 import duckdb
 import pyarrow as pa
 
-from inseam.kernel.errors import DataError, DefinitionError, InseamError, SettingError
+from inseam.kernel.errors import DataError, DefinitionError, SettingError
 from inseam.kernel.types import DataType, Field, Schema, data_type
+from inseam.ports.object_store import fault
 
 BATCH_ROWS = 122_880
 """Rows a batch of every stream: DuckDB's own row group."""
@@ -45,11 +46,15 @@ _USER_FAULTS = (
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one call of the engine may use. ``memory`` is bytes, for DuckDB and our own arrays together."""
+    """What one call of the engine may use. ``memory`` is bytes, for DuckDB and our own arrays together.
+
+    ``files`` opens what is no path of this machine: an fsspec filesystem.
+    """
 
     directory: Path
     memory: int
     threads: int
+    files: Any = None
 
 
 def cores() -> int:
@@ -113,6 +118,8 @@ class Session:
                 "temp_directory": str(self.scratch / "spill"),
             },
         )
+        if limits.files is not None:
+            self.connection.register_filesystem(limits.files)
         self.connection.execute("SET TimeZone = 'UTC'")
         # Otherwise an as-of join with a small or an Arrow left side is planned as a nested loop.
         self.connection.execute("SET asof_loop_join_threshold = 0")
@@ -200,7 +207,9 @@ def _fail(subject: str, error: duckdb.Error) -> NoReturn:
     text = str(error)
     message = text.partition("\n")[0]
     message = message.partition(": ")[2] or message
-    failure: InseamError
+    failure = fault(text, subject)
+    if failure is not None:
+        raise failure from error
     if isinstance(error, duckdb.OutOfMemoryException) or "Out of Memory" in text:
         failure = SettingError(subject, f"memory ran out: {message}", mend="raise the engine's memory_limit")
     elif isinstance(error, _USER_FAULTS):

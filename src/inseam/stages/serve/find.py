@@ -82,7 +82,8 @@ def _in_tables(tables: Tables, number: int) -> PredictionRecord | None:
         snapshot = tables.snapshot(table)
         if not snapshot.files:
             continue
-        data = ds.dataset(list(snapshot.files), schema=snapshot.schema.to_arrow(), format="parquet")
+        schema = snapshot.schema.to_arrow()
+        data = ds.dataset(list(snapshot.files), schema=schema, format="parquet", filesystem=tables.files)
         rows = data.to_table(filter=when & (pc.field("id") == format_id(number)))
         if rows.num_rows:
             return _record(endpoint, rows.slice(0, 1))

@@ -55,7 +55,8 @@ def quarantine(workspace: Workspace, source: str, count: int) -> list[str]:
     if table not in tables.list():
         return []
     told = ("file", "line", "reason")
-    rows = ds.dataset(list(tables.snapshot(table).files)).to_table(columns=[*told, "check"])
+    files = list(tables.snapshot(table).files)
+    rows = ds.dataset(files, filesystem=tables.files).to_table(columns=[*told, "check"])
     firsts = rows.group_by("check", use_threads=False).aggregate([(name, "first") for name in told])
     return [f"{Path(row['file_first']).name}:{row['line_first']} {row['reason_first']}" for row in firsts.to_pylist()][
         :count

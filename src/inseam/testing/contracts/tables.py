@@ -28,7 +28,7 @@ def rows(tables: Tables, table: str, version: int | None = None) -> list[dict[st
     schema = snapshot.schema.to_arrow()
     found: list[dict[str, Any]] = []
     for file in snapshot.files:
-        part = pq.ParquetFile(file).read()
+        part = pq.ParquetFile(file, filesystem=tables.files).read()
         for field in schema:
             if field.name not in part.column_names:
                 part = part.append_column(field, pa.nulls(part.num_rows, field.type))

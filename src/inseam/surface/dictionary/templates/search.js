@@ -16,7 +16,7 @@ const find = () => {
   const words = field.value.toLowerCase().split(/\s+/).filter(Boolean);
   const found = ENTRIES.map(entry => [words.map(word => score(entry, word)), entry])
     .filter(([scores]) => words.length && scores.every(Boolean))
-    .map(([scores, entry]) => [scores.reduce((a, b) => a + b), entry])
+    .map(([scores, entry]) => [scores.reduce((a, b) => a + b) + 10 * entry.name.toLowerCase().endsWith(words.join("_")), entry])
     .sort((a, b) => b[0] - a[0]).slice(0, 12);
   list.replaceChildren(...found.map(([, entry]) => {
     const item = document.createElement("li"), link = document.createElement("a");

@@ -13,6 +13,12 @@ from inseam.testing.contracts.tables import TablesContract
 from inseam.testing.s3 import BUCKET, CREDENTIALS, options, s3_server
 
 
+@pytest.fixture(scope="module")
+def endpoint() -> Iterator[str]:
+    with s3_server() as endpoint:
+        yield endpoint
+
+
 class TestDelta(TablesContract):
     @pytest.fixture
     def tables(self, tmp_path: Path) -> DeltaTables:
@@ -20,11 +26,6 @@ class TestDelta(TablesContract):
 
 
 class TestDeltaOnS3(TablesContract):
-    @pytest.fixture(scope="class")
-    def endpoint(self) -> Iterator[str]:
-        with s3_server() as endpoint:
-            yield endpoint
-
     @pytest.fixture
     def tables(self, endpoint: str, monkeypatch: pytest.MonkeyPatch) -> DeltaTables:
         for name, value in CREDENTIALS.items():

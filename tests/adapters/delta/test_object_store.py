@@ -48,6 +48,7 @@ def through(proxy: Proxy, home: str) -> DeltaTables:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_processes_that_append_at_once_lose_nothing_and_write_nothing_twice(endpoint: str, home: str) -> None:
     script = textwrap.dedent("""
         import sys

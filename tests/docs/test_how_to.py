@@ -14,7 +14,15 @@ from inseam.testing.postgres import postgres_server
 from inseam.testing.redis import WHY_NOT, is_installed, redis_server
 from inseam.testing.s3 import CREDENTIALS, s3_server
 
-FROM_NOTHING = ("load-dirty-data", "choose-an-environment", "save-a-model", "test-features", "share-features")
+FROM_NOTHING = (
+    "load-dirty-data",
+    "choose-an-environment",
+    "streams",
+    "save-a-model",
+    "test-features",
+    "share-features",
+    "fresh-features",
+)
 ON_DATA = ("write-an-on-demand-feature", "find-features", "tune-a-model")
 ON_A_MODEL = ("gates-and-promotion", "score-a-batch", "read-the-prediction-log")
 WITH_TESTS_OF_THEIR_OWN = (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from inseam.stages.serve.app import create_app
 from inseam.stages.serve.endpoint import ServedEndpoint
 from inseam.stages.serve.log import PredictionLog
 from inseam.stages.serve.metrics import Metrics
+from inseam.stages.serve.push import Pushed
 from inseam.stages.serve.reply import Prediction
 from inseam.stages.serve.settings import ServeSettings
 
@@ -107,6 +109,14 @@ class _NoChampion:
     def stop(self) -> None: ...
 
 
+class _NoStreams:
+    def take(self, pushed: Sequence[Pushed]) -> list[int]:
+        return [0] * len(pushed)
+
+    def backlog(self) -> dict[str, tuple[int, float]]:
+        return {}
+
+
 def _document() -> dict[str, Any]:
     orders = Relation("sources/orders", "ordered_at", Schema.of([("customer_id", "int64")]))
     orders_30d = AggregateSpec("orders_30d", AggregateKind.COUNT, DataType.INT64, over=30 * DAY)
@@ -128,7 +138,8 @@ def _document() -> dict[str, Any]:
     settings = ServeSettings()
     with tempfile.TemporaryDirectory() as directory:
         log = PredictionLog(Path(directory), settings)
-        app = create_app([ServedEndpoint(spec, _NoChampion(), None)], log=log, settings=settings)
+        served = [ServedEndpoint(spec, _NoChampion(), None)]
+        app = create_app(served, log=log, settings=settings, streams=_NoStreams())
         document: dict[str, Any] = app.openapi()
         log.close()
     return document

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from functools import partial
 from pathlib import Path
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, multiprocess
@@ -24,6 +25,7 @@ class Metrics:
         if shared:
             _forget_dead(Path(shared))
         registry = self._registry
+        worst = partial(Gauge, registry=registry, multiprocess_mode="livemax")
         self.requests = Counter(
             "inseam_requests", "Requests answered", ["endpoint", "route", "status"], registry=registry
         )
@@ -40,28 +42,14 @@ class Metrics:
         self.online = Counter(
             "inseam_online_reads", "Reads of the online store", ["endpoint", "outcome"], registry=registry
         )
-        self.online_open = Gauge(
-            "inseam_online_open",
-            "1 while the online store is left alone because it failed",
-            ["endpoint"],
-            registry=registry,
-            multiprocess_mode="livemax",
+        self.online_open = worst(
+            "inseam_online_open", "1 while the online store is left alone because it failed", ["endpoint"]
         )
         self.outcomes = Counter("inseam_outcomes", "Outcomes taken", ["endpoint"], registry=registry)
         self.pushed = Counter("inseam_pushed_rows", "Rows pushed to a stream and kept", ["source"], registry=registry)
-        self.behind_rows = Gauge(
-            "inseam_stream_behind_rows",
-            "Pushed rows that are not in their table yet",
-            ["source"],
-            registry=registry,
-            multiprocess_mode="livemax",
-        )
-        self.behind_seconds = Gauge(
-            "inseam_stream_behind_seconds",
-            "Age of the oldest pushed row that is not in its table yet",
-            ["source"],
-            registry=registry,
-            multiprocess_mode="livemax",
+        self.behind_rows = worst("inseam_stream_behind_rows", "Pushed rows that are not in their table yet", ["source"])
+        self.behind_seconds = worst(
+            "inseam_stream_behind_seconds", "Age of the oldest pushed row that is not in its table yet", ["source"]
         )
         self.shed = Counter("inseam_shed", "Requests refused to stay responsive", ["reason"], registry=registry)
         self.failures = Counter("inseam_failures", "Requests that failed inside", ["endpoint"], registry=registry)
@@ -73,14 +61,8 @@ class Metrics:
             registry=registry,
             multiprocess_mode="liveall",
         )
-        self.broken = Gauge(
-            "inseam_promotion_broken",
-            "1 while the newest promotion cannot be served",
-            ["endpoint"],
-            registry=registry,
-            multiprocess_mode="livemax",
-        )
-        self.lag = Gauge("inseam_loop_lag_seconds", "Event-loop lag", registry=registry, multiprocess_mode="livemax")
+        self.broken = worst("inseam_promotion_broken", "1 while the newest promotion cannot be served", ["endpoint"])
+        self.lag = worst("inseam_loop_lag_seconds", "Event-loop lag")
 
         self._answered: dict[tuple[str, str, int], Counter] = {}
         self._timed: dict[str, Histogram] = {}

@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import pkgutil
 
+import pytest
 from hypothesis import settings
 
 settings.register_profile("inseam", deadline=None)
@@ -23,3 +24,10 @@ for _room in _VISITED:
     for _found in pkgutil.iter_modules(_package.__path__, f"{_package.__name__}."):
         if not _found.ispkg:
             importlib.import_module(_found.name)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What runs in parallel are files, but for those that share one expensive thing: they name their group."""
+    for item in items:
+        if item.get_closest_marker("xdist_group") is None:
+            item.add_marker(pytest.mark.xdist_group(item.path.as_posix()))

@@ -37,9 +37,8 @@ class CommitKey:
 class Tables(Protocol):
     """A table's name is a path of names, e.g. ``sources/orders``. Every write is one atomic commit."""
 
-    @property
-    def files(self) -> Any:
-        """An fsspec filesystem that opens the files of snapshots; None where they are paths of this machine."""
+    files: Any
+    """An fsspec filesystem that opens the files of snapshots; None where they are paths of this machine."""
 
     def append(
         self,

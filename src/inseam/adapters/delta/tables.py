@@ -61,10 +61,7 @@ class DeltaTables:
 
     def __init__(self, root: str | Path, options: Mapping[str, str] | None = None) -> None:
         self._location = locate(root, options)
-
-    @property
-    def files(self) -> Any:
-        return self._location.files
+        self.files: Any = self._location.files
 
     @_told
     def append(

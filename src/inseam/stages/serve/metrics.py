@@ -25,35 +25,28 @@ class Metrics:
         if shared:
             _forget_dead(Path(shared))
         registry = self._registry
+        counted = partial(Counter, registry=registry)
         worst = partial(Gauge, registry=registry, multiprocess_mode="livemax")
-        self.requests = Counter(
-            "inseam_requests", "Requests answered", ["endpoint", "route", "status"], registry=registry
-        )
+        self.requests = counted("inseam_requests", "Requests answered", ["endpoint", "route", "status"])
         self.seconds = Histogram(
             "inseam_prediction_seconds", "From request to answer", ["endpoint"], buckets=_BUCKETS, registry=registry
         )
-        self.rows = Counter("inseam_rows", "Rows predicted", ["endpoint"], registry=registry)
-        self.missing = Counter(
-            "inseam_rows_missing", "Rows without an online row", ["endpoint", "view"], registry=registry
-        )
-        self.stale = Counter(
-            "inseam_rows_stale", "Rows with a stale online row", ["endpoint", "view"], registry=registry
-        )
-        self.online = Counter(
-            "inseam_online_reads", "Reads of the online store", ["endpoint", "outcome"], registry=registry
-        )
+        self.rows = counted("inseam_rows", "Rows predicted", ["endpoint"])
+        self.missing = counted("inseam_rows_missing", "Rows without an online row", ["endpoint", "view"])
+        self.stale = counted("inseam_rows_stale", "Rows with a stale online row", ["endpoint", "view"])
+        self.online = counted("inseam_online_reads", "Reads of the online store", ["endpoint", "outcome"])
         self.online_open = worst(
             "inseam_online_open", "1 while the online store is left alone because it failed", ["endpoint"]
         )
-        self.outcomes = Counter("inseam_outcomes", "Outcomes taken", ["endpoint"], registry=registry)
-        self.pushed = Counter("inseam_pushed_rows", "Rows pushed to a stream and kept", ["source"], registry=registry)
+        self.outcomes = counted("inseam_outcomes", "Outcomes taken", ["endpoint"])
+        self.pushed = counted("inseam_pushed_rows", "Rows pushed to a stream and kept", ["source"])
         self.behind_rows = worst("inseam_stream_behind_rows", "Pushed rows that are not in their table yet", ["source"])
         self.behind_seconds = worst(
             "inseam_stream_behind_seconds", "Age of the oldest pushed row that is not in its table yet", ["source"]
         )
-        self.shed = Counter("inseam_shed", "Requests refused to stay responsive", ["reason"], registry=registry)
-        self.failures = Counter("inseam_failures", "Requests that failed inside", ["endpoint"], registry=registry)
-        self.log_bytes = Counter("inseam_log_bytes", "Bytes appended to the prediction log", registry=registry)
+        self.shed = counted("inseam_shed", "Requests refused to stay responsive", ["reason"])
+        self.failures = counted("inseam_failures", "Requests that failed inside", ["endpoint"])
+        self.log_bytes = counted("inseam_log_bytes", "Bytes appended to the prediction log")
         self.version = Gauge(
             "inseam_model_version",
             "Model version that answers",

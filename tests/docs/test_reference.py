@@ -20,6 +20,7 @@ from inseam.kernel import errors
 from inseam.kernel.errors import InseamError
 from inseam.ports.discover import GROUPS, available
 from inseam.run.settings import Settings
+from inseam.stages.serve.settings import ServeSettings
 from inseam.surface.cli.main import app
 
 ROOT = Path(__file__).parents[2]
@@ -98,9 +99,13 @@ def test_a_verb_is_listed_with_an_example_of_itself(verb: str) -> None:
 
 def test_every_setting_is_listed_with_its_variable() -> None:
     text = page("settings.md")
-    names = {field.name for field in dataclasses.fields(Settings)} - {"root", "project", "definitions", "environment"}
+    apart = {"root", "project", "definitions", "environment", "serve"}
+    names = {field.name for field in dataclasses.fields(Settings)} - apart
+    never_in_a_file = {"tokens", "is_open_allowed"}
+    names |= {f"serve_{field.name}" for field in dataclasses.fields(ServeSettings) if field.name not in never_in_a_file}
 
-    assert [n for n in names if f"| `{n}` | `INSEAM_{n.upper()}` |" not in text] == []
+    rows = {f"| `{name.removeprefix('serve_')}` | `INSEAM_{name.upper()}` |": name for name in names}
+    assert [name for row, name in rows.items() if row not in text] == []
     variables = {name for path in PACKAGE.rglob("*.py") for name in re.findall(r'"(INSEAM_[A-Z_]+)"', path.read_text())}
     assert {"INSEAM_ENVIRONMENT", "INSEAM_SERVE_TOKENS"} <= variables
     assert [name for name in variables if name not in text] == []

@@ -48,9 +48,9 @@ def spark_engine(folder: Path, options: argparse.Namespace) -> Any:
     from inseam.adapters.delta.tables import DeltaTables
     from inseam.adapters.spark.engine import SparkEngine
 
-    place, master = folder / "staging", f"local[{options.cores}]"
+    place, url = folder / "staging", f"local[{options.cores}]"
     tables = DeltaTables(folder / "tables")
-    return SparkEngine(tables, directory=place, memory_limit=options.memory, threads=options.cores, master=master)
+    return SparkEngine(tables, directory=place, memory_limit=options.memory, threads=options.cores, url=url)
 
 
 def on_spark(folder: Path, options: argparse.Namespace) -> Work:

@@ -50,12 +50,12 @@ def spark(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     place = tmp_path_factory.mktemp("spark")
     with ExitStack() as running:
         if request.cls.kind == "local":
-            options: dict[str, Any] = {"master": "local[2]", "conf": _BRIEF}
+            options: dict[str, Any] = {"url": "local[2]", "conf": _BRIEF}
         elif request.cls.kind == "cluster":
             here = {"spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1"}
-            options = {"master": running.enter_context(standalone_cluster(place)), "conf": _BRIEF | here}
+            options = {"url": running.enter_context(standalone_cluster(place)), "conf": _BRIEF | here}
         else:
-            options = {"remote": running.enter_context(connect_server(place))}
+            options = {"url": running.enter_context(connect_server(place))}
         # Before the servers: a session says goodbye to its own.
         running.callback(close)
         yield opener(place, threads=2, **options)

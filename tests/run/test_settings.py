@@ -148,3 +148,10 @@ class TestOnlineUrl:
     def test_settings_that_are_shown_hide_it(self, tmp_path: Path) -> None:
         root = write(tmp_path, '[project]\nname = "shop"\n[environments.default]\nonline = "redis"\n')
         assert "hush" not in repr(read_settings(root, variables={"INSEAM_ONLINE_URL": "redis://:hush@b/0"}))
+
+
+def test_an_address_belongs_to_an_engine_that_has_one(tmp_path: Path) -> None:
+    text = '[project]\nname = "shop"\n[environments.default]\nengine_url = "spark://host:7077"\n'
+    with pytest.raises(SettingError, match='engine = "spark"'):
+        read_settings(write(tmp_path, text), variables={})
+    assert read_settings(tmp_path, variables={"INSEAM_ENGINE": "spark"}).engine_url == "spark://host:7077"

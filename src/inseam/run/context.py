@@ -81,11 +81,14 @@ class Context:
 
     def new_engine(self, tables: Tables, directory: Path) -> Engine:
         """An engine of this environment's kind that reads these tables and spills into ``directory``."""
-        opened: Engine = self._adapter("engine", self.settings.engine)(
+        settings = self.settings
+        elsewhere = {"url": settings.engine_url, "staging": settings.staging}
+        opened: Engine = self._adapter("engine", settings.engine)(
             tables,
             directory=directory,
-            memory_limit=self.settings.memory,
-            threads=self.settings.threads or None,
+            memory_limit=settings.memory,
+            threads=settings.threads or None,
+            **{option: value for option, value in elsewhere.items() if value},
         )
         return opened
 

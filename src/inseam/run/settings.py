@@ -32,6 +32,10 @@ class Settings:
     """Everything that has no address of its own goes under this directory (relative to the project's)."""
     engine: str = "duckdb"
     """The adapter that computes."""
+    engine_url: str = ""
+    """Where it computes, for one that can work elsewhere: `spark://host:7077`, `sc://host:15002`; empty: here."""
+    staging: str = ""
+    """For such an engine, a directory or URL that it and this machine both see; empty: under ``home``."""
     tables: str = "delta"
     """The adapter that keeps tables."""
     tables_url: str = ""
@@ -112,11 +116,22 @@ def read_settings(root: Path, environment: str | None = None, variables: Mapping
     base = Settings(root=root, project=name, definitions=definitions or name, environment=chosen)
     serve = changed(changed(base.serve, served, f"{where}.serve]"), from_variables(variables), "INSEAM_SERVE_*")
     found = replace(base, serve=serve, **_typed(values, f"{where}]"))
+    _check_addresses(found, f"{where}]")
+    return replace(found, online_url=with_password(found.online_url, variables))
+
+
+def _check_addresses(found: Settings, where: str) -> None:
+    """What has an address must be something that is reached by one."""
     if found.online_url and found.online == Settings.online:
         raise SettingError(
-            f"{where}]", f"online_url is set, and online is {found.online}: a directory", mend='online = "redis"'
+            where, f"online_url is set, and online is {found.online}: a directory", mend='online = "redis"'
         )
-    return replace(found, online_url=with_password(found.online_url, variables))
+    if (found.engine_url or found.staging) and found.engine == Settings.engine:
+        raise SettingError(
+            where,
+            f"engine_url or staging is set, and engine is {found.engine}, which computes here",
+            mend='engine = "spark"',
+        )
 
 
 def _document(path: Path) -> Mapping[str, Any]:

@@ -70,7 +70,7 @@ def engine(tables: DeltaTables, tmp_path: Path) -> SparkEngine:
         "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1",
     }
     place = tmp_path / "staging"
-    return SparkEngine(tables, directory=place, memory_limit="1GB", master="local[2]", threads=4, conf=page)
+    return SparkEngine(tables, directory=place, memory_limit="1GB", url="local[2]", threads=4, conf=page)
 
 
 @pytest.fixture

@@ -109,7 +109,7 @@ def test_a_path_is_no_glob_and_a_column_may_have_spaces(
 ) -> None:
     odd = DeltaTables(tmp_path / "[a]*?{b} 'x y")
     odd.append("sources/orders", duckdb.scan(relation('SELECT at, amount AS "a (b) c" FROM orders')))
-    engine = SparkEngine(odd, directory=tmp_path / "staging", master="local[2]")
+    engine = SparkEngine(odd, directory=tmp_path / "staging", url="local[2]")
     assert engine.scan(relation()).read_all()["a (b) c"].to_pylist() == [5.5, 10.0, None, 1.0]
     odd.append("dotted", duckdb.scan(relation('SELECT at, amount AS "a.b" FROM orders')))
     with pytest.raises(DataError, match=r"'a\.b'"):

@@ -28,22 +28,20 @@ def test_sizes() -> None:
 
 def test_a_process_works_on_one_spark(engine: SparkEngine, tables: DeltaTables, tmp_path: Path) -> None:
     assert engine.repeated(_ONE.to_reader(), ["n"]).read_all().num_rows == 0
-    other = SparkEngine(tables, directory=tmp_path, master="local[1]")
+    other = SparkEngine(tables, directory=tmp_path, url="local[1]")
     with pytest.raises(SettingError, match=r"local\[2\]"):
         other.repeated(_ONE.to_reader(), ["n"])
 
 
-def test_contradicting_and_leaking_settings_are_refused(tables: DeltaTables, tmp_path: Path) -> None:
-    with pytest.raises(SettingError, match="both"):
-        SparkEngine(tables, directory=tmp_path, master="spark://host:7077", remote="sc://host")
+def test_an_address_that_holds_a_token_is_refused(tables: DeltaTables, tmp_path: Path) -> None:
     with pytest.raises(SettingError, match="token"):
-        SparkEngine(tables, directory=tmp_path, remote="sc://host:443/;token=dapi123")
+        SparkEngine(tables, directory=tmp_path, url="sc://host:443/;token=dapi123")
 
 
 def test_opening_takes_no_spark(tables: DeltaTables, tmp_path: Path, orders: DeltaTables) -> None:
     from inseam.ir.relation import Relation
 
-    never = SparkEngine(tables, directory=tmp_path, master="spark://nowhere.invalid:1")
+    never = SparkEngine(tables, directory=tmp_path, url="spark://nowhere.invalid:1")
     assert never.schema(Relation("sources/orders", "at", Schema(()))).names[0] == "customer"
     assert never.evaluate(_ONE.slice(1).to_reader(), {"twice": "2 * n"}).read_all().num_rows == 0
 

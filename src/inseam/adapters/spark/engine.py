@@ -49,8 +49,9 @@ _REMOTE_TASKS = 8
 class SparkEngine:
     """`inseam.ports.engine.Engine` on Spark. The session opens at the first rows that are asked for.
 
-    ``master`` (``local[*]``, ``spark://host:7077``) or ``remote`` (``sc://host:15002``; a Databricks token comes from
-    the environment alone). ``memory_limit`` is what each machine may take for data, ``threads`` the tasks at once.
+    ``url`` is a master (``local[2]``, ``spark://host:7077``) or a remote Spark (``sc://host:15002``; a Databricks token
+    comes from the environment alone); empty means the cores of this machine. ``memory_limit`` is what each machine may
+    take for data, ``threads`` the tasks at once.
     ``staging`` is a path or URL that the driver and the workers both see (default: ``directory``); ``conf`` is Spark's
     own settings. A process works on one Spark.
     """
@@ -62,13 +63,12 @@ class SparkEngine:
         directory: Path,
         memory_limit: str = "2GB",
         threads: int | None = None,
-        master: str = "",
-        remote: str = "",
+        url: str = "",
         staging: str | Path | None = None,
         conf: Mapping[str, str] | None = None,
     ) -> None:
         self._tables = tables
-        self._where = Where(master or f"local[{threads or '*'}]", remote, size(memory_limit), dict(conf or {}))
+        self._where = Where(url or f"local[{threads or '*'}]", size(memory_limit), dict(conf or {}))
         self._threads = threads
         self._directory = Path(directory)
         self._staging = Staging(staging or self._directory)

@@ -48,28 +48,24 @@ TOKEN = "DATABRICKS_TOKEN"
 
 @dataclass(frozen=True)
 class Where:
-    """Which Spark: ``remote`` (a ``sc://`` address) or else ``master``; ``conf`` is Spark's own, set as it starts."""
+    """Which Spark: a master, or ``sc://`` for a remote one; ``conf`` is Spark's own, set as it starts."""
 
-    master: str = "local[*]"
-    remote: str = ""
+    address: str = "local[*]"
     memory: int = 2 << 30
     conf: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if self.remote and not self.master.startswith("local"):
-            found = f"both master {self.master!r} and remote {self.remote!r} are set"
-            raise SettingError("spark", found, expected="one of them")
-        if "token=" in self.remote:
+        if "token=" in self.address:
             mend = f"leave it out, and set {TOKEN} in the environment"
-            raise SettingError("spark.remote", "the address holds a token", mend=mend)
+            raise SettingError("engine_url", "the address holds a token", mend=mend)
 
     @property
     def is_local(self) -> bool:
-        return not self.remote and self.master.startswith("local")
+        return self.address.startswith("local")
 
     @property
-    def address(self) -> str:
-        return self.remote or self.master
+    def is_remote(self) -> bool:
+        return self.address.startswith("sc://")
 
 
 _UNITS = {"": 0, "K": 10, "M": 20, "G": 30, "T": 40}
@@ -133,7 +129,7 @@ def _open(where: Where) -> Any:
     warnings.filterwarnings("ignore", message="PySpark does not yet fully support pandas", category=FutureWarning)
     try:
         with caught("spark"):
-            found = _remote(where) if where.remote else _classic(where)
+            found = _remote(where) if where.is_remote else _classic(where)
             for name, value in _ALWAYS.items():
                 found.conf.set(name, value)
     except SettingError:
@@ -152,7 +148,7 @@ def _classic(where: Where) -> Any:
     memory = {f"spark.{whose}.memory": f"{max(where.memory >> 20, 512)}m"}
     settings = _OWN | memory | (_ALONE if where.is_local else {}) | dict(where.conf)
     settings[_JAVA] = f"{_QUIET} {settings.get(_JAVA, '')}".strip()
-    builder = SparkSession.builder.appName("inseam").master(where.master)
+    builder = SparkSession.builder.appName("inseam").master(where.address)
     for name, value in settings.items():
         builder = builder.config(name, value)
     found = builder.getOrCreate()
@@ -164,8 +160,8 @@ def _remote(where: Where) -> Any:
     from pyspark.sql import SparkSession
 
     token = os.environ.get(TOKEN)
-    separator = "" if where.remote.endswith((";", "/")) else ";" if "/;" in where.remote else "/;"
-    address = where.remote if token is None else f"{where.remote}{separator}token={token};use_ssl=true"
+    separator = "" if where.address.endswith((";", "/")) else ";" if "/;" in where.address else "/;"
+    address = where.address if token is None else f"{where.address}{separator}token={token};use_ssl=true"
     builder = SparkSession.builder.remote(address)
     for name, value in where.conf.items():
         builder = builder.config(name, value)

@@ -26,6 +26,7 @@ for _room in _VISITED:
             importlib.import_module(_found.name)
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What runs in parallel are files, but for those that share one expensive thing: they name their group."""
     for item in items:

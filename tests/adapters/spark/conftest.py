@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from inseam.adapters.spark.engine import SparkEngine
 
 
+@pytest.hookimpl(tryfirst=True)  # before the groups of all others
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     here = Path(__file__).parent
     for item in items:

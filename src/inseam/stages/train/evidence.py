@@ -6,6 +6,7 @@ import csv
 import logging
 import math
 import shutil
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,11 +24,16 @@ _log = logging.getLogger("inseam.train")
 UNTRACKED = "untracked"
 """Beside the directory of bundles: a directory a training, called after its id, until the tracker holds it."""
 
+_STALE_SECONDS = 24 * 3600.0
+
 
 @contextmanager
 def waiting(models: Path, id: str) -> Iterator[Path]:
     """A directory to put files in; it takes its place when the block ends, and goes when the block fails."""
     home = models.parent / UNTRACKED
+    for left in home.glob(".*"):  # by trainers that were killed
+        if time.time() - left.stat().st_mtime > _STALE_SECONDS:
+            shutil.rmtree(left, ignore_errors=True)
     draft = home / f".{id}"
     draft.mkdir(parents=True)
     try:

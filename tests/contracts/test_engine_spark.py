@@ -83,6 +83,13 @@ class _OnSpark(EngineContract):
         return spark
 
 
+@drawing(5)
+class TestConnect(_OnSpark):
+    """The first one: the sessions after it are local again."""
+
+    kind = "connect"
+
+
 @drawing(15)
 class TestLocal(_OnSpark):
     kind = "local"
@@ -91,8 +98,3 @@ class TestLocal(_OnSpark):
 @drawing(5)
 class TestCluster(_OnSpark):
     kind = "cluster"
-
-
-@drawing(5)
-class TestConnect(_OnSpark):
-    kind = "connect"

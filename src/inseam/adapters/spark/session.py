@@ -104,11 +104,14 @@ def session(where: Where) -> Any:
 
 
 def close() -> None:
-    """Stop the process's session, and with it all that runs on it."""
+    """Stop the process's session, and with it all that runs on it: the next one may be on another Spark."""
     with _lock:
         while _opened:
-            _, found = _opened.pop()
+            where, found = _opened.pop()
             found.stop()
+            if where.is_remote:
+                # Set by PySpark, never taken back: no local session would open after it.
+                os.environ.pop("SPARK_CONNECT_MODE_ENABLED", None)
 
 
 @contextmanager

@@ -163,6 +163,26 @@ class MaterializationRecord:
     finished_at: int | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class AuditRecord:
+    """The last audit of a view, or of an on-demand feature: how many of the reads that were drawn and computed again
+    agree in every value. It names no entity and holds no value; earlier audits are among the runs.
+    """
+
+    KEY: ClassVar[tuple[str, ...]] = ("subject", "endpoint", "fingerprint")
+    subject: str
+    """``feature_view:NAME`` or ``on_demand:NAME``."""
+    endpoint: str
+    """Whose predictions were drawn; empty: entities, read from the online store."""
+    fingerprint: str
+    """Of the view with everything upstream, or of the function."""
+    audited_at: int
+    rows: int
+    equal: int
+    facts: dict[str, Any]
+    """The 95 % interval of the share that agrees, how many there were to draw from, stale and missing reads, causes."""
+
+
 RECORDS = (
     DefinitionRecord,
     RunRecord,
@@ -174,5 +194,6 @@ RECORDS = (
     VerdictRecord,
     AliasRecord,
     MaterializationRecord,
+    AuditRecord,
 )
 """Every kind of record: the ledger's tables are made from these and from nothing else."""

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 from inseam.define.check import checks_of
 from inseam.define.declaration import SQL, Declaration, frozen_mapping, tuple_of
-from inseam.ir.checks import CheckSpec
+from inseam.ir.checks import EPOCHS, CheckSpec
 from inseam.ir.relation import SYSTEM_COLUMNS
 from inseam.kernel.errors import Problem
 from inseam.kernel.frozen import METADATA
@@ -29,7 +29,8 @@ class Source(Declaration):
     ``location`` is a file, a directory or a glob (relative to the project) of CSV, Parquet or JSON lines; or give a
     ``database`` URL (``env:NAME`` reads it from the environment) and a ``query``. ``schema`` maps columns to types;
     left out it is inferred at the first load and then held. ``rename`` maps the file's
-    names to ours. ``stream``: rows may be pushed to it; it needs no location then, but a schema.
+    names to ours. ``timestamp_formats`` are strptime's, or ``epoch_s``, ``epoch_ms`` or ``epoch_us`` for numbers;
+    ``decimal=","`` reads ``1.234,50``. ``stream``: rows may be pushed to it; it needs no location then, but a schema.
 
     ``key`` names a row; ``on_duplicate`` says what a second row of the same key is: ``quarantine`` (an error),
     ``ignore`` (dropped and counted) or ``replace`` (a correction: the first counts until the second is known). With
@@ -51,6 +52,7 @@ class Source(Declaration):
     timezone: str = field(default="UTC", kw_only=True)
     ambiguous: str = field(default="quarantine", kw_only=True)
     timestamp_formats: tuple[str, ...] = field(default=(), kw_only=True)
+    decimal: str = field(default=".", kw_only=True)
     encoding: str | None = field(default=None, kw_only=True)
     delimiter: str | None = field(default=None, kw_only=True)
     key: tuple[str, ...] | str = field(default=(), kw_only=True)
@@ -130,16 +132,29 @@ class Source(Declaration):
                 f"the encoding is {self.encoding!r}",
                 expected="an encoding that Python knows, e.g. utf-8, utf-16, cp1252 or latin-1",
             )
-        for format_ in self.timestamp_formats:
-            if not _is_time_format(format_):
-                yield self.problem(
-                    "format-invalid", f"a timestamp format is {format_!r}", expected="strptime's, e.g. %d/%m/%Y %H:%M"
-                )
+        if self.decimal not in (".", ","):
+            yield self.problem("choice-invalid", f"decimal is {self.decimal!r}", expected='"." or ","')
+        yield from self._format_problems()
         for column in (*self.rename.values(), *(self.schema or ())):
             if column in SYSTEM_COLUMNS:
                 yield self.problem(
                     "name-reserved", f"a column is called {column!r}, as one of every table is", mend="rename it"
                 )
+
+    def _format_problems(self) -> Iterator[Problem]:
+        """The formats of timestamps can be read by, and told apart."""
+        for format_ in self.timestamp_formats:
+            if format_ not in EPOCHS and not _is_time_format(format_):
+                yield self.problem(
+                    "format-invalid",
+                    f"a timestamp format is {format_!r}",
+                    expected=f"strptime's, e.g. %d/%m/%Y %H:%M, or one of {', '.join(EPOCHS)}",
+                )
+        counts = [format_ for format_ in self.timestamp_formats if format_ in EPOCHS]
+        if len(counts) > 1:
+            yield self.problem(
+                "format-unclear", f"a number may be in {' or '.join(counts)}", mend="declare one unit for a source"
+            )
 
     def _schema_problems(self, schema: Mapping[str, str]) -> Iterator[Problem]:
         types = [type_.value for type_ in DataType]

@@ -9,6 +9,9 @@ from typing import Any
 from inseam.kernel.frozen import METADATA
 from inseam.kernel.types import Schema
 
+EPOCHS = {"epoch_s": 1_000_000, "epoch_ms": 1_000, "epoch_us": 1}
+"""Formats of instants that are numbers: the time since 1970-01-01 UTC, in units of so many microseconds."""
+
 
 class Severity(StrEnum):
     ERROR = "error"
@@ -67,6 +70,9 @@ class SourceSpec:
     ambiguous: str = "quarantine"
     """A local time that a DST change makes ambiguous or impossible: ``quarantine`` | ``earliest`` | ``latest``."""
     timestamp_formats: tuple[str, ...] = ()
+    """strptime's, tried in their order before ISO 8601; one of `EPOCHS` among them reads whatever is a number."""
+    decimal: str = "."
+    """``.`` or ``,`` between a number's whole part and its fraction; the other one parts thousands."""
     encoding: str | None = None
     delimiter: str | None = None
     key: tuple[str, ...] = ()

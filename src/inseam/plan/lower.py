@@ -51,6 +51,7 @@ def source_spec(source: Source, root: Path) -> SourceSpec:
         key=tuple(source.key),
         on_duplicate=source.on_duplicate,
         deleted=source.deleted,
+        decimal=source.decimal,
         checks=tuple(source.checks),
     )
 

@@ -50,13 +50,73 @@ def test_naive_parquet_timestamps_are_in_the_sources_zone(place: Any) -> None:
     assert "twice (ambiguous)" in place.quarantine()[0]["reason"]
 
 
-def test_broken_and_nested_parquet_are_refused(place: Any) -> None:
+def test_broken_parquet_is_refused(place: Any) -> None:
     place.write("a.parquet", b"PAR1 this is no Parquet file")
     with pytest.raises(DataError, match="cannot be read as Parquet"):
         place.ingest()
-    pq.write_table(pa.table({"at": [AT], "n": [[1, 2]]}), place.root / "in" / "a.parquet")
-    with pytest.raises(DataError, match="column 'n'"):
-        place.ingest()
+
+
+def test_what_parquet_nests_is_read_as_json_lines_are(place: Any) -> None:
+    table = pa.table(
+        {
+            "at": pa.array([AT, AT, None], pa.timestamp("us", tz="UTC")),
+            "tags": [["a", "é"], None, ["b"]],
+            "item": [{"sku": 7, "seen": AT}, {"sku": None, "seen": None}, None],
+            "more": pa.array([[("k", 1.5)], [], None], pa.map_(pa.string(), pa.float64())),
+            "raw": [b"\x00\xff", b"", None],
+        }
+    )
+    pq.write_table(table, place.root / "in" / "a.parquet")
+    load = place.load()
+    first, second = place.rows()
+    assert (first["tags"], first["more"], first["raw"]) == ('["a", "é"]', '{"k": 1.5}', "00ff")
+    assert first["item"] == '{"sku": 7, "seen": "2024-01-01 00:00:00+00:00"}'
+    assert (second["tags"], second["item"], second["more"]) == (None, '{"sku": null, "seen": null}', "{}")
+    assert load.findings["columns.texts"]["broken"] == 4
+    assert "tags: list<element: string> is read as string" in load.findings["columns.texts"]["examples"]
+    assert '"tags":["b"]' in place.quarantine()[0]["raw"]
+
+
+def test_a_schema_leaves_out_what_parquet_nests(place: Any) -> None:
+    pq.write_table(pa.table({"at": [AT], "n": [[1, 2]], "v": [3]}), place.root / "in" / "a.parquet")
+    load = place.load(columns="at:timestamp v:int64")
+    assert (place.rows()[0]["v"], list(load.findings)) == (3, ["columns.extra"])
+
+
+def test_numbers_with_a_decimal_comma(place: Any) -> None:
+    place.write("a.csv", "at;amount;units;code\n2024-01-01;1.234,50;1.234;1.5\n2024-01-01;-0,5;7;1,5\n")
+    place.load(decimal=",")
+    assert (place.column("amount"), place.column("units")) == ([1234.5, -0.5], [1234, 7])
+    assert place.column("code") == ["1.5", "1,5"]
+    place.write("b.csv", "at;amount;units;code\n2024-01-01;1,234.50;12.5;x\n2024-01-01;NA;2,0;y\n")
+    load = place.load(decimal=",")
+    assert (load.rows_accepted, place.column("units")) == (1, [1234, 7, 2])
+    assert place.quarantine()[0]["reason"] == "amount: '1,234.50' is not float64"
+
+
+def test_instants_as_numbers(place: Any) -> None:
+    place.write("a.csv", "at,seen\n1704067200123,1\n 1704067200123.5 ,\n2024-01-01T00:00:00.123Z,2\nsoon,3\n")
+    place.write("b.jsonl", '{"at": 1704067200123, "seen": 1}\n{"at": 17040672001230000000, "seen": 1}\n')
+    schema = "at:timestamp seen:timestamp"
+    load = place.load(columns=schema, timestamp_formats=("%d/%m/%Y", "epoch_ms"))
+    at = AT.replace(microsecond=123_000)
+    assert place.column("at") == [at, at.replace(microsecond=123_500), at, at]
+    assert place.rows()[0]["seen"] == datetime(1970, 1, 1, microsecond=1000, tzinfo=UTC)
+    reasons = sorted(row["reason"] for row in place.quarantine())
+    assert load.rows_quarantined == 2
+    assert reasons[0].startswith("at: '17040672001230000000' is not timestamp")
+    assert reasons[1].startswith("at: 'soon' is not timestamp in the declared formats (%d/%m/%Y)")
+
+
+@pytest.mark.parametrize(("format_", "value"), [("epoch_s", 1704067200), ("epoch_us", 1704067200 * 10**6)])
+def test_instants_of_a_typed_column_count_from_1970(place: Any, format_: str, value: int) -> None:
+    unit = 1.0 if format_ == "epoch_s" else 1e6
+    pq.write_table(pa.table({"at": [value, None], "on": [value + unit / 2, None]}), place.root / "in" / "a.parquet")
+    load = place.load(columns="at:timestamp on:timestamp", timestamp_formats=(format_,))
+    assert (place.column("at"), load.rows_quarantined) == ([AT], 1)
+    assert place.column("on") == [AT.replace(microsecond=500_000)]
+    place.load(name="plain", columns="at:timestamp")
+    assert "declare timestamp_formats, e.g. 'epoch_s'" in place.quarantine("plain")[0]["reason"]
 
 
 def test_json_lines(place: Any) -> None:

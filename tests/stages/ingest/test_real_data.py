@@ -13,8 +13,8 @@ from inseam.kernel.types import Schema
 from inseam.stages.ingest.cells import Cells
 from inseam.stages.ingest.csv_file import read_csv
 from inseam.stages.ingest.finding import Findings
-from inseam.stages.ingest.instants import InstantRule
 from inseam.stages.ingest.location import examine
+from inseam.stages.ingest.notation import Notation
 from inseam.stages.ingest.types import infer
 
 
@@ -24,7 +24,7 @@ def blocks(place: Any, path: Path) -> list[Cells]:
 
 
 def inferred(found: list[Cells]) -> Schema:
-    return infer(found, "-", InstantRule(), Findings())
+    return infer(found, "-", Notation(), Findings())
 
 
 def test_online_retail_from_its_daily_files(place: Any, real_data: Path) -> None:

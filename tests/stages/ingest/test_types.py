@@ -12,13 +12,13 @@ import pytest
 from inseam.kernel.types import DataType
 from inseam.stages.ingest.cells import Cells
 from inseam.stages.ingest.finding import Findings
-from inseam.stages.ingest.instants import InstantRule
+from inseam.stages.ingest.notation import Notation
 from inseam.stages.ingest.types import infer, read_as
 
-ISO = InstantRule()
+ISO = Notation()
 
 
-def cast(values: list[Any], type_: str, rule: InstantRule = ISO, arrow: pa.DataType | None = None) -> Any:
+def cast(values: list[Any], type_: str, rule: Notation = ISO, arrow: pa.DataType | None = None) -> Any:
     array, faults = read_as(pa.array(values, arrow or pa.string()), DataType(type_), rule)
     assert len(array) == len(values)
     return array.to_pylist(), faults
@@ -126,7 +126,7 @@ def test_day_or_month_first_is_never_guessed() -> None:
 
 
 def test_declared_formats_are_tried_in_their_order_then_iso() -> None:
-    rule = InstantRule(formats=("%d/%m/%Y", "%m/%d/%Y", "%d/%m/%Y %H:%M"))
+    rule = Notation(formats=("%d/%m/%Y", "%m/%d/%Y", "%d/%m/%Y %H:%M"))
     texts = ["03/04/2024", "04/13/2024", "31/02/2024", "1/2/2024 09:30", "2024-05-06", "2024-05-06T00:00:00Z", "x"]
     values, faults = cast(texts, "timestamp", rule)
     found = [None if value is None else value.strftime("%m-%d %H:%M") for value in values]
@@ -136,7 +136,7 @@ def test_declared_formats_are_tried_in_their_order_then_iso() -> None:
 
 
 def test_formats_beyond_arrows() -> None:
-    rule = InstantRule(formats=("%d %b %Y %I:%M %p", "%Y%m%d%z"), timezone="Europe/Berlin")
+    rule = Notation(formats=("%d %b %Y %I:%M %p", "%Y%m%d%z"), timezone="Europe/Berlin")
     values, faults = cast(["5 Feb 2024 01:30 PM", "20240205+0000", "2024-02-05"], "timestamp", rule)
     assert faults == {}
     hours = [value.strftime("%d %H:%M") for value in values]
@@ -145,15 +145,15 @@ def test_formats_beyond_arrows() -> None:
 
 def test_local_times_that_a_clock_change_doubles_or_skips() -> None:
     texts = ["2024-03-31 01:59:59", "2024-03-31 02:30:00", "2024-10-27 02:30:00", "2024-10-27 03:00:00"]
-    values, faults = cast(texts, "timestamp", InstantRule("Europe/Berlin"))
+    values, faults = cast(texts, "timestamp", Notation("Europe/Berlin"))
     assert [value and value.strftime("%H:%M:%S") for value in values] == ["00:59:59", None, None, "02:00:00"]
     assert "never (impossible)" in faults[1]
     assert "twice (ambiguous)" in faults[2]
     for side, hours in (("earliest", ["00:59", "00:30"]), ("latest", ["01:00", "01:30"])):
-        values, faults = cast(texts, "timestamp", InstantRule("Europe/Berlin", side))
+        values, faults = cast(texts, "timestamp", Notation("Europe/Berlin", side))
         assert faults == {}
         assert [value.strftime("%H:%M") for value in values[1:3]] == hours
-    assert cast(["2024-10-27T02:30:00+01:00"], "timestamp", InstantRule("Europe/Berlin"))[1] == {}
+    assert cast(["2024-10-27T02:30:00+01:00"], "timestamp", Notation("Europe/Berlin"))[1] == {}
 
 
 def test_dates() -> None:

@@ -11,7 +11,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.types as at
 
-from inseam.kernel.types import DataType, arrow_type
+from inseam.kernel.types import DataType, arrow_type, data_type
+from inseam.stages.ingest.values import as_text
 
 Faults = dict[int, str]
 """By row: why its cell has no value of the type."""
@@ -21,21 +22,44 @@ _TRUE = frozenset(("true", "t", "yes", "y", "1", "1.0"))
 _FALSE = frozenset(("false", "f", "no", "n", "0", "0.0"))
 _INTEGER = r"^-?[0-9]{1,18}$"
 _NUMBER = r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$"
+_SWAPPED = bytes.maketrans(b".,", b",.")
 _BIGGEST = 1 << 63
 
 
 def plain(column: pa.Array) -> pa.Array:
-    """Without dictionary, view or large offsets; a column of Arrow's null type becomes strings."""
+    """Without dictionary, view or large offsets; what we have no type for, as of JSON lines and queries, as texts."""
     if at.is_dictionary(column.type):
         column = column.dictionary_decode()
     if at.is_large_string(column.type) or at.is_string_view(column.type) or at.is_null(column.type):
         return column.cast(pa.string())
+    if has_no_type(column.type):
+        return pa.array([as_text(value) for value in column.to_pylist(maps_as_pydicts="lossy")], pa.string())
     return column
 
 
-def numbers(column: pa.Array, type_: DataType) -> tuple[pa.Array, Faults]:
+def has_no_type(arrow: pa.DataType) -> bool:
+    """Whether columns of an Arrow type are read as texts: JSON of nested values, the digits of bytes."""
+    try:
+        data_type(arrow)
+    except ValueError:
+        return True
+    return False
+
+
+def pointed(column: pa.Array, decimal: str) -> pa.Array:
+    """Texts of numbers with a decimal point, and commas between thousands, where ``decimal`` says otherwise."""
+    _, offsets, data = column.buffers()
+    if decimal == "." or data is None:
+        return column
+    swapped = pa.py_buffer(data.to_pybytes().translate(_SWAPPED))
+    buffers = [column.buffers()[0], offsets, swapped]
+    return pa.Array.from_buffers(column.type, len(column), buffers, offset=column.offset)
+
+
+def numbers(column: pa.Array, type_: DataType, decimal: str = ".") -> tuple[pa.Array, Faults]:
     """A plain column as ``type_``: bool, int64 or float64. NaN becomes NULL; infinity is no value."""
     if at.is_string(column.type):
+        column = pointed(column, decimal)
         values, faults = _from_text(column, type_)
     elif type_ is DataType.FLOAT64 and not at.is_temporal(column.type):
         values, faults = column.cast(pa.float64(), safe=False), {}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from datetime import date, datetime
 
 import numpy as np
@@ -12,7 +11,9 @@ import pyarrow.compute as pc
 import pyarrow.types as at
 
 from inseam.kernel.types import DataType, arrow_type
+from inseam.stages.ingest import epoch
 from inseam.stages.ingest.cast import NULL_WORDS, Faults, scatter
+from inseam.stages.ingest.notation import Notation
 
 _NAIVE = pa.timestamp("us")
 _UTC = arrow_type(DataType.TIMESTAMP)
@@ -23,46 +24,47 @@ _ISO_ZONED = rf"^{_ISO_DATE}[ T]{_ISO_TIME}(Z|[+-][0-9]{{2}}:?[0-9]{{2}})$"
 _NO_DAY_AFTER = date(9999, 12, 30)
 """A day early: in some zone it is the year 10000 by then."""
 _SLASHED = re.compile(r"\s*\d{1,2}[/.\-]\d{1,2}[/.\-]\d{2,4}\b")
+_COUNT = re.compile(r"\s*[+-]?\d+(\.\d*)?\s*\Z")
 _SIMPLE = re.compile(r"(?:[^%]|%[YmdHMS])+\Z")
 """Formats that Arrow's own parser reads as Python's does, but for days past a month's end."""
 
 
-@dataclass(frozen=True, slots=True)
-class InstantRule:
-    """How a source writes its instants; see `SourceSpec`."""
-
-    timezone: str = "UTC"
-    ambiguous: str = "quarantine"
-    formats: tuple[str, ...] = ()
-
-
-def timestamps(column: pa.Array, rule: InstantRule) -> tuple[pa.Array, Faults]:
+def timestamps(column: pa.Array, notation: Notation) -> tuple[pa.Array, Faults]:
     """A plain column as ``timestamp[us, UTC]``."""
     if at.is_timestamp(column.type) and column.type.tz is not None:
         return column.cast(_UTC, safe=False), {}
     if at.is_timestamp(column.type) or at.is_date(column.type):
-        return _localised(column.cast(_NAIVE, safe=False), rule)
+        return _localised(column.cast(_NAIVE, safe=False), notation)
+    if notation.epoch is None:
+        return _written(column, notation)
+    counted = epoch.instants(column, notation.epoch)
+    rest, faults = _written(pc.if_else(pc.is_valid(counted), pa.scalar(None, column.type), column), notation)
+    return pc.coalesce(counted, rest), faults
+
+
+def _written(column: pa.Array, notation: Notation) -> tuple[pa.Array, Faults]:
+    """A column without types of time, by its cells' texts."""
     texts = column if at.is_string(column.type) else column.cast(pa.string())
-    if not rule.formats:
+    if not notation.formats:
         try:
-            return _localised(pc.cast(texts, _NAIVE), rule)
+            return _localised(pc.cast(texts, _NAIVE), notation)
         except pa.ArrowInvalid:
             pass
-    return _mixed(texts, rule)
+    return _mixed(texts, notation)
 
 
-def dates(column: pa.Array, rule: InstantRule) -> tuple[pa.Array, Faults]:
+def dates(column: pa.Array, notation: Notation) -> tuple[pa.Array, Faults]:
     """A plain column as ``date32``."""
     if at.is_temporal(column.type):
         return column.cast(pa.date32(), safe=False), {}
     texts = column if at.is_string(column.type) else column.cast(pa.string())
-    if not rule.formats:
+    if not notation.formats:
         try:
             return pc.cast(texts, pa.date32()), {}
         except pa.ArrowInvalid:
             pass
     values = pa.nulls(len(texts), pa.date32())
-    return scatter(texts, pc.is_valid(texts), values, lambda text: _date(text, rule))
+    return scatter(texts, pc.is_valid(texts), values, lambda text: _date(text, notation))
 
 
 def within_years(values: pa.Array, faults: Faults) -> tuple[pa.Array, Faults]:
@@ -76,16 +78,16 @@ def within_years(values: pa.Array, faults: Faults) -> tuple[pa.Array, Faults]:
     return inside, faults | {int(row): "is not in the years 1 to 9999" for row in rows}
 
 
-def _mixed(texts: pa.Array, rule: InstantRule) -> tuple[pa.Array, Faults]:
+def _mixed(texts: pa.Array, notation: Notation) -> tuple[pa.Array, Faults]:
     """Cells of several forms: declared formats in their order, then ISO with and without an offset."""
     naive, zoned = pa.nulls(len(texts), _NAIVE), pa.nulls(len(texts), _UTC)
-    for format_ in rule.formats:
+    for format_ in notation.formats:
         # As soon as a format is not simple, Python reads it and all that come after it: their order counts.
         if not _SIMPLE.match(format_):
             break
         naive = pc.coalesce(naive, _strptime(texts, format_))
     open_ = pc.and_(pc.is_valid(texts), pc.is_null(naive))
-    if all(_SIMPLE.match(format_) for format_ in rule.formats):
+    if all(_SIMPLE.match(format_) for format_ in notation.formats):
         is_naive = pc.and_(open_, pc.fill_null(pc.match_substring_regex(texts, _ISO), False))
         naive = pc.coalesce(naive, pc.cast(pc.if_else(is_naive, texts, pa.scalar(None, pa.string())), _NAIVE))
         is_zoned = pc.and_(open_, pc.fill_null(pc.match_substring_regex(texts, _ISO_ZONED), False))
@@ -94,7 +96,7 @@ def _mixed(texts: pa.Array, rule: InstantRule) -> tuple[pa.Array, Faults]:
     parsed: dict[str, datetime | None] = {}
 
     def parse(text: str) -> datetime | None:
-        parsed[text] = _datetime(text, rule)
+        parsed[text] = _datetime(text, notation)
         moment = parsed[text]
         return None if moment is None else moment.replace(tzinfo=None)
 
@@ -103,7 +105,7 @@ def _mixed(texts: pa.Array, rule: InstantRule) -> tuple[pa.Array, Faults]:
     offsets = {text: moment for text, moment in parsed.items() if moment is not None and moment.tzinfo is not None}
     if offsets:
         zoned, _ = scatter(texts, open_, zoned, offsets.get)
-    local, local_faults = _localised(pc.if_else(pc.is_valid(zoned), pa.scalar(None, _NAIVE), naive), rule)
+    local, local_faults = _localised(pc.if_else(pc.is_valid(zoned), pa.scalar(None, _NAIVE), naive), notation)
     return pc.coalesce(zoned, local), faults | local_faults
 
 
@@ -121,12 +123,12 @@ def _strptime(texts: pa.Array, format_: str) -> pa.Array:
     return scatter(texts, doubtful, values, parse)[0]
 
 
-def _datetime(text: str, rule: InstantRule) -> datetime | None:
+def _datetime(text: str, notation: Notation) -> datetime | None:
     """One cell; ValueError says why it is no instant."""
     word = text.strip()
     if word.lower() in NULL_WORDS:
         return None
-    for format_ in rule.formats:
+    for format_ in notation.formats:
         try:
             return datetime.strptime(word, format_)  # noqa: DTZ007 - made aware by the source's zone
         except ValueError:
@@ -136,43 +138,45 @@ def _datetime(text: str, rule: InstantRule) -> datetime | None:
             raise ValueError
         return datetime.fromisoformat(word)
     except ValueError:
-        raise ValueError(_reason(word, "timestamp", rule)) from None
+        raise ValueError(_reason(word, "timestamp", notation)) from None
 
 
-def _date(text: str, rule: InstantRule) -> date | None:
+def _date(text: str, notation: Notation) -> date | None:
     try:
-        moment = _datetime(text, rule)
+        moment = _datetime(text, notation)
     except ValueError:
-        raise ValueError(_reason(text, "date", rule)) from None
+        raise ValueError(_reason(text, "date", notation)) from None
     if moment is not None and (moment.hour or moment.minute or moment.second or moment.microsecond):
         raise ValueError("is not date: it has a time of day")
     return None if moment is None else moment.date()
 
 
-def _reason(text: str, type_: str, rule: InstantRule) -> str:
-    if rule.formats:
-        return f"is not {type_} in the declared formats ({', '.join(rule.formats)}) or ISO 8601"
+def _reason(text: str, type_: str, notation: Notation) -> str:
+    if notation.formats:
+        return f"is not {type_} in the declared formats ({', '.join(notation.formats)}) or ISO 8601"
+    if _COUNT.match(text) and notation.epoch is None:
+        return f"is not {type_} in ISO 8601, but a number; declare timestamp_formats, e.g. 'epoch_s' or 'epoch_ms'"
     if _SLASHED.match(text):
         return f"is not {type_}: day or month may come first; declare timestamp_formats, e.g. '%d/%m/%Y %H:%M'"
     return f"is not {type_} in ISO 8601; declare timestamp_formats"
 
 
-def _localised(naive: pa.Array, rule: InstantRule) -> tuple[pa.Array, Faults]:
-    """Local times of the source's zone as UTC; those that a clock change doubles or skips by the source's rule."""
-    if rule.timezone.upper() == "UTC":
+def _localised(naive: pa.Array, notation: Notation) -> tuple[pa.Array, Faults]:
+    """Local times of the source's zone as UTC; those that a clock change doubles or skips by the source's notation."""
+    if notation.timezone.upper() == "UTC":
         return pc.assume_timezone(naive, "UTC"), {}
-    if rule.ambiguous != "quarantine":
-        return _assumed(naive, rule.timezone, rule.ambiguous), {}
-    early, late = (_assumed(naive, rule.timezone, side) for side in ("earliest", "latest"))
+    if notation.ambiguous != "quarantine":
+        return _assumed(naive, notation.timezone, notation.ambiguous), {}
+    early, late = (_assumed(naive, notation.timezone, side) for side in ("earliest", "latest"))
     twofold = pc.fill_null(pc.not_equal(early, late), False)
     if not pc.any(twofold).as_py():
         return early, {}
-    back = pc.local_timestamp(early.cast(pa.timestamp("us", tz=rule.timezone)))
+    back = pc.local_timestamp(early.cast(pa.timestamp("us", tz=notation.timezone)))
     is_real = pc.equal(back, naive)
     faults: Faults = {}
     for row in np.flatnonzero(twofold.to_numpy(zero_copy_only=False)).tolist():
         fault = "twice (ambiguous)" if is_real[row].as_py() else "never (impossible)"
-        faults[row] = f"is a local time that {rule.timezone} has {fault}; declare ambiguous='earliest' or 'latest'"
+        faults[row] = f"is a local time that {notation.timezone} has {fault}; declare ambiguous='earliest' or 'latest'"
     return pc.if_else(twofold, pa.scalar(None, _UTC), early), faults
 
 

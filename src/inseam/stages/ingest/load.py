@@ -23,7 +23,8 @@ from inseam.stages.ingest import book
 from inseam.stages.ingest.finding import Findings
 from inseam.stages.ingest.inputs import Input, find_inputs
 from inseam.stages.ingest.judge import judge
-from inseam.stages.ingest.read import first_read, rule_of, stage
+from inseam.stages.ingest.notation import notation_of
+from inseam.stages.ingest.read import first_read, stage
 from inseam.stages.ingest.staging import FILE, LINE, Staging
 from inseam.stages.ingest.types import infer
 from inseam.stages.ingest.unique import judge_unique
@@ -163,7 +164,7 @@ class Load:
         schema = spec.schema or held
         if schema is None:
             cells = first_read(spec, inputs, self._progress)
-            schema = infer(cells, spec.timestamp, rule_of(spec), self._findings)
+            schema = infer(cells, spec.timestamp, notation_of(spec), self._findings)
             if not schema.fields:
                 raise DataError(
                     f"source:{spec.name}",

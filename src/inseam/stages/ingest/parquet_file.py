@@ -10,17 +10,15 @@ import pyarrow.parquet as pq
 
 from inseam.ir.checks import SourceSpec
 from inseam.kernel.errors import DataError
-from inseam.kernel.types import data_type
 from inseam.stages.ingest.cells import BLOCK_ROWS, Cells
 from inseam.stages.ingest.csv_layout import unique_names
 from inseam.stages.ingest.location import InputFile
 
 
 def read_parquet(file: InputFile, spec: SourceSpec, advance: Callable[[int], None]) -> Iterator[Cells]:
-    """The rows of a file; ``lines`` are row numbers from 1. `DataError` for a nested column or a broken file."""
+    """The rows of a file; ``lines`` are row numbers from 1. `DataError` for a broken file."""
     try:
         with pq.ParquetFile(file.path) as parquet:
-            _check_types(parquet.schema_arrow, file, spec)
             names = unique_names(parquet.schema_arrow.names)
             first = 1
             total = max(parquet.metadata.num_rows, 1)
@@ -31,15 +29,3 @@ def read_parquet(file: InputFile, spec: SourceSpec, advance: Callable[[int], Non
                 advance(file.size * (first - 1) // total)
     except (pa.ArrowInvalid, OSError) as error:
         raise DataError(f"source:{spec.name}", f"{file.path.name} cannot be read as Parquet: {error}") from error
-
-
-def _check_types(schema: pa.Schema, file: InputFile, spec: SourceSpec) -> None:
-    for column in schema:
-        try:
-            data_type(column.type)
-        except ValueError as error:
-            raise DataError(
-                f"source:{spec.name}",
-                f"{file.path.name}: column {column.name!r}: {error}",
-                mend="flatten or convert the column, or leave it out, before it is ingested",
-            ) from error

@@ -20,7 +20,7 @@ from inseam.ports.engine import Engine
 from inseam.ports.stream_log import Push
 from inseam.stages.ingest.instants import timestamps
 from inseam.stages.ingest.judge import broken_rows, row_checks
-from inseam.stages.ingest.read import rule_of
+from inseam.stages.ingest.notation import notation_of
 
 ID = "_id"
 """The reserved field of a row that holds the client's id for it."""
@@ -52,7 +52,7 @@ class Intake:
         self._spec, self._schema, self._engine = spec, schema, engine
         self._subject = f"source:{spec.name}"
         self._codec = StreamRowCodec(schema)
-        self._rule = rule_of(spec)
+        self._notation = notation_of(spec)
         self._checks = [check for check in row_checks(spec) if check.severity is Severity.ERROR]
         self._row = _row_type(spec, schema)
         self._one: msgspec.json.Decoder[Any] = msgspec.json.Decoder(self._row)
@@ -115,9 +115,9 @@ class Intake:
     def _instant(self, place: int, field: Field, moment: datetime) -> int:
         if moment.tzinfo is not None:
             return from_datetime(moment)
-        if self._rule.timezone == "UTC":
+        if self._notation.timezone == "UTC":
             return from_datetime(moment.replace(tzinfo=UTC))
-        values, faults = timestamps(pa.array([moment], pa.timestamp("us")), self._rule)
+        values, faults = timestamps(pa.array([moment], pa.timestamp("us")), self._notation)
         if faults:
             raise self._problem(place, field.name, f"{moment.isoformat()} {faults[0]}", "give its offset from UTC")
         return int(values.cast(pa.int64())[0].as_py())

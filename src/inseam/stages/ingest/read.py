@@ -17,7 +17,7 @@ from inseam.ports.progress import Progress
 from inseam.stages.ingest.cells import Cells, Reject
 from inseam.stages.ingest.finding import Findings
 from inseam.stages.ingest.inputs import Input
-from inseam.stages.ingest.instants import InstantRule
+from inseam.stages.ingest.notation import notation_of
 from inseam.stages.ingest.staging import Staging
 from inseam.stages.ingest.types import read_as
 from inseam.stages.ingest.values import as_json, as_values
@@ -30,10 +30,6 @@ class InputRows:
     path: str
     digest: str
     rows: int
-
-
-def rule_of(spec: SourceSpec) -> InstantRule:
-    return InstantRule(spec.timezone, spec.ambiguous, spec.timestamp_formats)
 
 
 def _blocks(
@@ -85,7 +81,7 @@ class _Reader:
 
     def __init__(self, spec: SourceSpec, staging: Staging, path: str, place: int, findings: Findings) -> None:
         self._spec, self._staging, self._path, self._place = spec, staging, path, place
-        self._rule = rule_of(spec)
+        self._notation = notation_of(spec)
         self._findings = findings
         self._noted: set[str] = set()
         self._needed = _needed(spec)
@@ -102,7 +98,7 @@ class _Reader:
             cell = cells.columns.get(field.name)
             if cell is None:
                 cell = pa.nulls(cells.rows, pa.string())
-            values, found = read_as(cell, field.type, self._rule)
+            values, found = read_as(cell, field.type, self._notation)
             for row, why in found.items():
                 faults.setdefault(row, f"{field.name}: {as_values(cell.slice(row, 1))[0]!r} {why}")
             columns.append(values)

@@ -9,10 +9,11 @@ import pyarrow.compute as pc
 import pyarrow.types as at
 
 from inseam.kernel.types import DataType, Schema, data_type
-from inseam.stages.ingest.cast import Faults, numbers, plain
+from inseam.stages.ingest.cast import Faults, has_no_type, numbers, plain, pointed
 from inseam.stages.ingest.cells import Cells
 from inseam.stages.ingest.finding import Findings
-from inseam.stages.ingest.instants import InstantRule, dates, timestamps, within_years
+from inseam.stages.ingest.instants import dates, timestamps, within_years
+from inseam.stages.ingest.notation import Notation
 
 _LEADING_ZERO = r"^[+-]?0[0-9]"
 _BOOL = r"(?i)^(true|false)$"
@@ -26,16 +27,16 @@ _WIDER = {
 }
 
 
-def read_as(column: pa.Array, type_: DataType, rule: InstantRule) -> tuple[pa.Array, Faults]:
+def read_as(column: pa.Array, type_: DataType, notation: Notation) -> tuple[pa.Array, Faults]:
     """The column in the Arrow type of ``type_``; faults name the rows whose cells have no such value."""
     column = plain(column)
     if type_ is DataType.STRING:
         return (column if at.is_string(column.type) else column.cast(pa.string())), {}
     if type_ is DataType.TIMESTAMP:
-        return within_years(*timestamps(column, rule))
+        return within_years(*timestamps(column, notation))
     if type_ is DataType.DATE:
-        return within_years(*dates(column, rule))
-    return numbers(column, type_)
+        return within_years(*dates(column, notation))
+    return numbers(column, type_, notation.decimal)
 
 
 class Inference:
@@ -43,24 +44,29 @@ class Inference:
 
     Digits with a leading zero are a name, not a number, and stay a string; a decimal point makes a float; only ``true``
     and ``false`` make a bool. Integers of which neither int64 nor float64 would hold every digit stay strings.
-    A column without a cell is a string.
+    A column without a cell, or of nested values, is a string.
     """
 
-    def __init__(self, timestamp: str, rule: InstantRule) -> None:
-        self._rule = rule
+    def __init__(self, timestamp: str, notation: Notation) -> None:
+        self._notation = notation
         self._timestamp = timestamp
         self._types: dict[str, DataType | None] = {}
         self._long: set[str] = set()
         """Columns with an integer that float64 may not hold."""
         self.kept: list[str] = []
         """Columns that are strings for the sake of their integers' digits."""
+        self.texts: dict[str, pa.DataType] = {}
+        """Columns that are strings for want of a type of ours."""
         self._rows = 0
 
     def see(self, cells: Cells) -> None:
         self._rows += cells.rows
         for name, column in cells.columns.items():
             held = self._types.setdefault(name, DataType.TIMESTAMP if name == self._timestamp else None)
-            if name != self._timestamp and held is not DataType.STRING:
+            if has_no_type(column.type):
+                self.texts[name] = column.type
+                self._types[name] = DataType.STRING
+            elif name != self._timestamp and held is not DataType.STRING:
                 self._types[name] = self._widened(name, held, plain(column), is_text=cells.is_text)
 
     def schema(self) -> Schema:
@@ -72,7 +78,7 @@ class Inference:
     def _widened(self, name: str, held: DataType | None, column: pa.Array, *, is_text: bool) -> DataType | None:
         if column.null_count == len(column):
             return held
-        if _has_long_integer(column, is_text=is_text):
+        if _has_long_integer(pointed(column, self._notation.decimal) if is_text else column, is_text=is_text):
             self._long.add(name)
         joined = self._joined(held, column, is_text=is_text)
         if joined is not DataType.FLOAT64 or name not in self._long:
@@ -102,9 +108,9 @@ class Inference:
             return bool(pc.all(pc.match_substring_regex(column, _BOOL)).as_py())
         if type_.is_numeric and pc.any(pc.match_substring_regex(column, _LEADING_ZERO)).as_py():
             return False
-        if type_ is DataType.INT64 and pc.any(pc.match_substring(column, ".")).as_py():
+        if type_ is DataType.INT64 and pc.any(pc.match_substring(column, self._notation.decimal)).as_py():
             return False
-        return not read_as(column, type_, self._rule)[1]
+        return not read_as(column, type_, self._notation)[1]
 
 
 def _has_long_integer(column: pa.Array, *, is_text: bool) -> bool:
@@ -134,12 +140,14 @@ def _join(held: DataType | None, found: DataType) -> DataType:
     return _WIDER.get(frozenset((held, found)), DataType.STRING)
 
 
-def infer(blocks: Iterable[Cells], timestamp: str, rule: InstantRule, findings: Findings) -> Schema:
+def infer(blocks: Iterable[Cells], timestamp: str, notation: Notation, findings: Findings) -> Schema:
     """The schema of all blocks, columns in the order in which they were first seen."""
-    inference = Inference(timestamp, rule)
+    inference = Inference(timestamp, notation)
     for block in blocks:
         inference.see(block)
     for name in inference.kept:
         told = f"{name}: it has integers of more digits than numbers hold, and is read as string"
         findings.add("columns.digits", "schema", "warn", 1, [told])
+    for name, type_ in inference.texts.items():
+        findings.add("columns.texts", "schema", "warn", 1, [f"{name}: {type_} is read as string"])
     return inference.schema()

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from inseam import Entity, FeatureView, Project, Source, sum
-from inseam.kernel.clock import MINUTE, SECOND, frozen_at, parse_instant
+from inseam.kernel.clock import MINUTE, frozen_at, parse_instant
 from inseam.kernel.errors import DataError, RefusedError
 from inseam.run import streaming
 from inseam.run.settings import Settings
@@ -90,14 +90,3 @@ def test_the_backlog_tells_rows_and_the_age_of_the_oldest(workspace: Workspace) 
         assert streaming.backlog(workspace.context)["orders"] == streaming.Backlog(3, 60.0)
         streaming.drain(workspace.context, "orders")
         assert streaming.backlog(workspace.context)["orders"] == streaming.Backlog(0, 0.0)
-
-
-def test_settling_says_through_which_instant_the_table_is_whole(workspace: Workspace) -> None:
-    with frozen_at(NOON):
-        workspace.push("orders", [row(1)], key="k")
-        assert streaming.settle(workspace.context, "orders") == NOON
-    with frozen_at(NOON - SECOND):
-        workspace.push("orders", [row(1)], key="l")
-        settled = streaming.settle(workspace.context, "orders")
-    table = workspace.context.tables.snapshot("sources/orders")
-    assert (table.rows, settled) == (2, NOON)

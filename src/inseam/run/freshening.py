@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from inseam.define.feature_view import FeatureView
-from inseam.define.source import source_of
+from inseam.define.source import Source, source_of
 from inseam.ir.records import LoadRecord, MaterializationRecord
 from inseam.kernel import clock
 from inseam.kernel.clock import SECOND
@@ -18,7 +18,7 @@ from inseam.plan.meaning import lineage
 from inseam.ports.progress import Progress, silent
 from inseam.run.context import Context
 from inseam.run.runs import run
-from inseam.run.streaming import settle
+from inseam.run.settling import settle
 
 if TYPE_CHECKING:
     from inseam.stages.features.freshen import Freshener
@@ -93,7 +93,7 @@ def freshen_once(
     with context.ledger.lease(f"freshen:{name}"), run(context.ledger, "freshen", name, fingerprint) as opened:
         started = clock.now()
         source = source_of(view.rows).name
-        through = settle(context, source)
+        through = settle(context, view)
         through = through if as_of is None else min(as_of, through)
         done = _freshener(context, name, progress).step(through, _history(context, source))
         opened.outputs = {"boundary": done.boundary, "version": done.version, "rows": done.rows}
@@ -147,7 +147,7 @@ def _freshener(context: Context, name: str, progress: Progress) -> Freshener:
 
 
 def _step(context: Context, source: str, fresheners: Sequence[Freshener], told: Told) -> None:
-    through = settle(context, source)
+    through = settle(context, context.project.get(Source, source))
     history = _history(context, source)
     for one in fresheners:
         began = time.monotonic()

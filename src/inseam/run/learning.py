@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from inseam.define.model import Model
+from inseam.define.training_set import TrainingSet
 from inseam.ir.records import AliasRecord, ModelVersionRecord, RunRecord, TrainingSetRecord, VerdictRecord
 from inseam.ir.training import ModelSpec
 from inseam.kernel import clock
@@ -16,6 +17,7 @@ from inseam.ports.bundle import digest
 from inseam.ports.progress import Progress, silent
 from inseam.run.context import Context
 from inseam.run.runs import run
+from inseam.run.settling import settle
 
 CHAMPION = "champion"
 
@@ -40,6 +42,7 @@ def build_training_set(context: Context, name: str, *, progress: Progress = sile
     from inseam.stages.features.training_set import build
 
     spec = context.training_set(name, context.checked())
+    settle(context, context.project.get(TrainingSet, name))
     with run(context.ledger, "build", name, spec.fingerprint) as opened:
         record = build(
             spec,

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 from inseam.define.endpoint import Endpoint
 from inseam.define.feature_view import FeatureView
-from inseam.define.source import source_of
 from inseam.ir.records import MaterializationRecord
 from inseam.kernel import clock
 from inseam.kernel.errors import DataError, NotFoundError, RefusedError
@@ -18,7 +17,7 @@ from inseam.plan.meaning import lineage
 from inseam.ports.progress import Progress, silent
 from inseam.run.context import Context
 from inseam.run.runs import run
-from inseam.run.streaming import settle
+from inseam.run.settling import settle
 
 if TYPE_CHECKING:
     from inseam.ports.online import OnlineStore
@@ -35,15 +34,16 @@ def materialize_view(
     """
     from inseam.stages.features.materialize import materialize
 
+    declared = context.project.get(FeatureView, name)
     view, fingerprint = context.view(name, context.checked())
-    if context.project.get(FeatureView, name).is_fresh:
+    if declared.is_fresh:
         from inseam.run.freshening import freshen_once
 
         return freshen_once(context, name, as_of=as_of, progress=progress)
     if view.step.microseconds == 0:
         raise _continuous(name)
     instant = clock.now() if as_of is None else as_of
-    settle(context, source_of(context.project.get(FeatureView, name).rows).name)
+    settle(context, declared)
     with run(context.ledger, "materialize", name, fingerprint, {"as_of": instant}) as opened:
         record = materialize(
             view,

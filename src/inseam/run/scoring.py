@@ -18,6 +18,7 @@ from inseam.run.context import Context
 from inseam.run.files import columns_of, digest_of
 from inseam.run.learning import champion_of, version_of
 from inseam.run.runs import run
+from inseam.run.settling import settle
 
 if TYPE_CHECKING:
     from inseam.stages.score.scoring import ScoreResult
@@ -46,6 +47,7 @@ def score(
     training_set = context.model(name, schemas).training_set
     instant = clock.now() if as_of is None else as_of
     rows = _of_file(spine, bundle.manifest) if spine is not None else _of_entities(context, name, training_set, instant)
+    settle(context, context.project.get(Model, name))
     with run(context.ledger, "score", name, record.digest, {"version": record.version, "as_of": instant}) as opened:
         result = ask(
             bundle,

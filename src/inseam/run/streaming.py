@@ -160,22 +160,6 @@ def drain_all(context: Context) -> None:
             continue
 
 
-def settle(context: Context, name: str) -> int:
-    """Bring all that the platform holds of a source by now into its table: what was pushed, loads that have begun.
-
-    Returns the instant (UTC microseconds) through which the table then has every row: later ones are stamped later.
-    """
-    from inseam.stages.ingest.book import settle as wait
-
-    instant = clock.now()
-    if context.project.get(Source, name).stream:
-        fence = context.stream_log.fence(name)
-        drain(context, name, through=fence.sequence)
-        instant = fence.instant
-    wait(name, instant, context.tables, context.ledger)
-    return instant
-
-
 def backlog(context: Context) -> dict[str, Backlog]:
     """By stream: how far its table is behind what was pushed."""
     from inseam.stages.ingest.drain import drained

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -62,8 +62,14 @@ class Tables(Protocol):
     def committed(self, table: str, application: str) -> int | None:
         """The greatest number committed under this application, None when none was or the table is not there."""
 
-    def delete(self, table: str, predicate: str) -> int:
-        """Remove the rows for which a SQL predicate holds and return the version."""
+    def erase(self, table: str, cells: Mapping[str, Sequence[Any]], *, is_dry_run: bool = False) -> int:
+        """Remove the rows whose cell in each of these columns is one of those given, for good; how many there were.
+
+        They leave every snapshot, the table's own books and the disk, as if they had never come: snapshots keep their
+        versions and all other rows, what was committed stays committed. Killed at any instant it is finished by the
+        same call. Nobody else may write to the table meanwhile; who reads a snapshot that was taken before fails, and
+        reads no wrong rows. ``is_dry_run``: only counts them.
+        """
 
     def list(self) -> tuple[str, ...]:
         """The names of the tables that exist."""

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import textwrap
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import numpy as np
@@ -17,10 +20,11 @@ import pytest
 from deltalake import DeltaTable, QueryBuilder
 from deltalake.exceptions import CommitFailedError
 
-from inseam.adapters.delta import files, tables
+from inseam.adapters.delta import erase, files, location, tables
 from inseam.adapters.delta.tables import DeltaTables
 from inseam.kernel.errors import ConflictError, DataError, DefinitionError
 from inseam.ports.tables import CommitKey
+from inseam.testing.contracts import tables as contract
 
 
 def numbers(count: int, start: int = 0, batch: int = 1000) -> pa.RecordBatchReader:
@@ -55,7 +59,7 @@ def test_other_readers_of_delta_see_the_same_rows(tmp_path: Path) -> None:
     delta = DeltaTables(tmp_path)
     for start in range(0, 500, 10):
         delta.append("t", numbers(10, start))
-    delta.delete("t", "n >= 490")
+    delta.erase("t", {"n": list(range(490, 500))})
     assert list(tmp_path.rglob("*.checkpoint.parquet"))
     table = DeltaTable(tmp_path / "t")
     assert sorted(table.to_pyarrow_table()["n"].to_pylist()) == list(range(490))
@@ -78,7 +82,7 @@ def test_statistics_let_readers_skip_files_and_never_wrongly(tmp_path: Path) -> 
     asked = QueryBuilder().register("t", table).execute("select * from t where f > 1e300")
     assert pa.table(asked.read_all()).num_rows == 1
     assert delta.snapshot("t").null_counts == {"t": 0, "s": 0, "f": 0, "g": 0}
-    delta.delete("t", "s = 'none'")
+    assert delta.erase("t", {"s": ["none"]}) == 0
     assert delta.snapshot("t").rows == 1
 
 
@@ -135,7 +139,7 @@ def test_the_log_is_never_cut(tmp_path: Path) -> None:
     assert DeltaTable(tmp_path / "t").metadata().configuration["delta.enableExpiredLogCleanup"] == "false"
 
 
-def test_processes_that_append_replace_and_delete_at_once(tmp_path: Path) -> None:
+def test_processes_that_append_at_once(tmp_path: Path) -> None:
     script = textwrap.dedent("""
         import sys
         import pyarrow as pa
@@ -147,16 +151,93 @@ def test_processes_that_append_replace_and_delete_at_once(tmp_path: Path) -> Non
             rows = pa.table({"worker": [worker] * 3, f"extra_{worker}": [turn] * 3}).to_reader()
             delta.append("t", rows, key=CommitKey(f"worker-{worker}", turn))
             delta.append("t", pa.table({"worker": [-1]}).to_reader(), key=CommitKey("shared", turn))
-        delta.delete("t", f"worker = {worker} and extra_{worker} = 0")
     """)
     DeltaTables(tmp_path).append("t", pa.table({"worker": pa.array([], pa.int64())}).to_reader())
     command = [sys.executable, "-c", script, str(tmp_path)]
     processes = [subprocess.Popen([*command, str(worker)]) for worker in range(3)]
     assert [process.wait() for process in processes] == [0, 0, 0]
     found = DeltaTable(tmp_path / "t").to_pyarrow_table()["worker"].to_pylist()
-    assert [found.count(worker) for worker in range(3)] == [21, 21, 21]
+    assert [found.count(worker) for worker in range(3)] == [24, 24, 24]
     assert found.count(-1) == 8
     assert DeltaTables(tmp_path).committed("t", "shared") == 7
+
+
+def everything(root: Path) -> bytes:
+    return b"".join(path.read_bytes() for path in root.rglob("*") if path.is_file())
+
+
+def test_nothing_of_an_erased_row_is_left_in_data_log_and_checkpoints(tmp_path: Path) -> None:
+    delta = DeltaTables(tmp_path)
+    for number in range(24):
+        delta.append("t", pa.table({"k": ["a", "zebra-7"], "n": [number, number]}).to_reader())
+    assert b"zebra-7" in everything(tmp_path)
+    assert b"zebra-7" in next(tmp_path.rglob("*.checkpoint.parquet")).read_bytes()
+    delta.erase("t", {"k": ["zebra-7"]})
+    assert b"zebra" not in everything(tmp_path)
+    newest, old = DeltaTable(tmp_path / "t"), DeltaTable(tmp_path / "t", version=3)
+    assert newest.version() == 23
+    assert QueryBuilder().register("t", newest).execute("select sum(n) from t").read_all()[0][0].as_py() == 276
+    assert old.to_pyarrow_table().to_pylist() == [{"k": "a", "n": number} for number in (3, 2, 1, 0)]
+
+
+class KilledError(BaseException):
+    """As if the process had been killed."""
+
+
+def test_an_erasure_that_is_killed_anywhere_leaves_no_wrong_row_and_is_finished(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    delta = DeltaTables(tmp_path)
+    delta.append("t", pa.table({"k": ["gone", "b"], "n": [0, 0]}).to_reader())
+    delta.replace("t", pa.table({"k": ["gone", "b"], "n": [1, 1]}).to_reader())
+    for number in range(2, 22):
+        delta.append("t", pa.table({"k": ["gone", "b"], "n": [number, number]}).to_reader())
+    steps = {
+        location.Location: ["rewrite_log_entry"],
+        erase.Erasure: ["_rewritten", "_take_out"],
+        DeltaTable: ["create_checkpoint"],
+    }
+    left = [0]
+
+    def dying(step: Callable[..., Any]) -> Callable[..., Any]:
+        def run(*given: Any) -> Any:
+            left[0] -= 1
+            if left[0] < 0:
+                raise KilledError
+            return step(*given)
+
+        return run
+
+    for owner, names in steps.items():
+        for name in names:
+            monkeypatch.setattr(owner, name, dying(getattr(owner, name)))
+    kills = 0
+    while True:
+        left[0] = kills
+        try:
+            delta.erase("t", {"k": ["gone"]})
+            break
+        except KilledError:
+            kills += 1
+        left[0] = 1000
+        kept = [row["n"] for row in contract.rows(delta, "t") if row["k"] == "b"]
+        assert kept == list(range(1, 22))
+        assert [row["n"] for row in contract.rows(delta, "t", 0) if row["k"] == "b"] == [0]
+    assert kills > 20
+    assert b"gone" not in everything(tmp_path)
+    assert len(data_files(tmp_path)) == 22 + 1
+
+
+def test_a_file_that_a_killed_writer_left_is_erased_when_it_is_a_day_old(tmp_path: Path) -> None:
+    delta = DeltaTables(tmp_path)
+    delta.append("t", pa.table({"k": ["a"]}).to_reader())
+    orphan = tmp_path / "t" / "part-0-orphan.parquet"
+    pq.write_table(pa.table({"k": ["gone"]}), orphan)
+    assert delta.erase("t", {"k": ["gone"]}) == 0
+    assert orphan.exists()
+    os.utime(orphan, (time.time() - 90_000, time.time() - 90_000))
+    delta.erase("t", {"k": ["gone"]})
+    assert not orphan.exists()
 
 
 def test_a_key_is_held_across_replace(tmp_path: Path) -> None:

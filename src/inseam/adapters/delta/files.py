@@ -60,19 +60,35 @@ class DataFiles:
         self._names.append(name)
         path = f"{self._directory}/{name}"
         following: pa.Table | None = group
-        # Numbers are written as they are: a dictionary of them costs more than half of the writing and saves little.
-        texts = [field.name for field in group.schema if pa.types.is_string(field.type)]
         with self._filesystem.open_output_stream(path) as sink:
-            with pq.ParquetWriter(sink, group.schema, compression="snappy", use_dictionary=texts) as writer:
+            with _writer(sink, group.schema) as writer:
                 while following is not None and sink.tell() < BYTES_PER_FILE:
                     writer.write_table(following)
                     following = next(groups, None)
             metadata = writer.writer.metadata
             size = sink.tell()
         self.rows += metadata.num_rows
-        stats = json.dumps(statistics(metadata), ensure_ascii=False)
-        self.actions.append(AddAction(name, size, {}, time.time_ns() // 1_000_000, True, stats))
+        self.actions.append(AddAction(name, size, {}, time.time_ns() // 1_000_000, True, _told(metadata)))
         return following
+
+
+def write_file(filesystem: pafs.FileSystem, path: str, rows: pa.RecordBatchReader) -> tuple[int, str]:
+    """Write a stream to one data file; its size in bytes, and its statistics as the log has them."""
+    with filesystem.open_output_stream(path) as sink:
+        with _writer(sink, rows.schema) as writer:
+            for group in _groups(rows, rows.schema):
+                writer.write_table(group)
+        return sink.tell(), _told(writer.writer.metadata)
+
+
+def _writer(sink: Any, schema: pa.Schema) -> pq.ParquetWriter:
+    # Numbers are written as they are: a dictionary of them costs more than half of the writing and saves little.
+    texts = [field.name for field in schema if pa.types.is_string(field.type)]
+    return pq.ParquetWriter(sink, schema, compression="snappy", use_dictionary=texts)
+
+
+def _told(metadata: pq.FileMetaData) -> str:
+    return json.dumps(statistics(metadata), ensure_ascii=False)
 
 
 def _groups(rows: pa.RecordBatchReader, schema: pa.Schema) -> Iterator[pa.Table]:
@@ -102,7 +118,7 @@ def statistics(metadata: pq.FileMetaData) -> dict[str, Any]:
         found = [chunk.statistics for chunk in chunks]
         if any(one is None or not one.has_null_count for one in found):
             continue
-        name = chunks[0].path_in_schema
+        name = metadata.schema.column(index).path
         nulls[name] = sum(one.null_count for one in found)
         # A group of NULLs alone has no extremes; any other group without them makes the file's unknown.
         extremes = [one for one in found if one.has_min_max]

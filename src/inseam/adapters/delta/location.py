@@ -63,6 +63,18 @@ class Location:
         with self.filesystem.open_input_file(f"{self.path(table)}/{LOG}/{version:020d}.json") as file:
             return bytes(file.read()).decode()
 
+    def rewrite_log_entry(self, table: str, version: int, text: str) -> None:
+        """Put another text in the place of a commit, in one step."""
+        path = f"{self.path(table)}/{LOG}/{version:020d}.json"
+        with self.filesystem.open_output_stream(f"{path}.new") as file:
+            file.write(text.encode())
+        self.filesystem.move(f"{path}.new", path)
+
+    def names(self, directory: str) -> dict[str, float]:
+        """The files of a directory below the root, each with the time of its last change, in seconds."""
+        found = self.filesystem.get_file_info(pafs.FileSelector(f"{self._base}/{directory}", allow_not_found=True))
+        return {info.base_name: info.mtime_ns / 1e9 for info in found if info.type == pafs.FileType.File}
+
     def walk(self) -> Iterator[str]:
         """The names of all tables, in order."""
         yield from self._walk("")
@@ -118,6 +130,13 @@ class ObjectLocation(Location):
     def is_table(self, table: str) -> bool:
         self._check(table)
         return any(chunk for chunk in self._store.list(f"{table}/{LOG}", chunk_size=1))
+
+    def rewrite_log_entry(self, table: str, version: int, text: str) -> None:
+        self._store.put(f"{table}/{LOG}/{version:020d}.json", text.encode())
+
+    def names(self, directory: str) -> dict[str, float]:
+        found = self._store.list_with_delimiter(directory)["objects"]
+        return {entry["path"].rpartition("/")[2]: entry["last_modified"].timestamp() for entry in found}
 
     def remove(self, table: str) -> None:
         """Destroy a table's files, its newest commit first: a crash leaves an older state, to be dropped again."""

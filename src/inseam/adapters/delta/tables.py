@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial, wraps
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
@@ -17,6 +17,7 @@ from deltalake import Schema as DeltaSchema
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 from deltalake.transaction import create_table_with_add_actions
 
+from inseam.adapters.delta.erase import Erasure
 from inseam.adapters.delta.files import DataFiles
 from inseam.adapters.delta.location import locate
 from inseam.kernel.errors import ConflictError, DataError, DefinitionError, InseamError, NotFoundError
@@ -97,7 +98,7 @@ class DeltaTables:
     def snapshot(self, table: str, version: int | None = None) -> Snapshot:
         opened = self._open(table, version)
         if opened is None:
-            raise NotFoundError(f"table {table!r}", "there is no such table", mend=did_you_mean(table, self.list()))
+            raise self._missing(table)
         # Sorted, because the log lists its newest files first: file names carry the instant of their writing.
         actions = pa.table(opened.get_add_actions(flatten=True)).sort_by(
             [("modification_time", "ascending"), ("path", "ascending")]
@@ -121,15 +122,18 @@ class DeltaTables:
         return None if number is None else int(number)
 
     @_told
-    def delete(self, table: str, predicate: str) -> int:
-        def once() -> int:
-            opened = self._open(table)
-            if opened is None:
-                raise NotFoundError(f"table {table!r}", "there is no such table", mend=did_you_mean(table, self.list()))
-            opened.delete(predicate)
-            return int(opened.version())
-
-        return self._commit(table, None, once)
+    def erase(self, table: str, cells: Mapping[str, Sequence[Any]], *, is_dry_run: bool = False) -> int:
+        opened = self._open(table)
+        if opened is None:
+            raise self._missing(table)
+        erasure = Erasure(self._location, table, _arrow_schema(opened), cells)
+        if is_dry_run:
+            return erasure.count()
+        return erasure.carry_out(
+            lambda version: DeltaTable(
+                self._location.uri(table), version=version, storage_options=dict(self._location.options)
+            ).create_checkpoint()
+        )
 
     @_told
     def list(self) -> tuple[str, ...]:
@@ -138,8 +142,11 @@ class DeltaTables:
     @_told
     def drop(self, table: str) -> None:
         if not self._location.is_table(table):
-            raise NotFoundError(f"table {table!r}", "there is no such table", mend=did_you_mean(table, self.list()))
+            raise self._missing(table)
         self._location.remove(table)
+
+    def _missing(self, table: str) -> NotFoundError:
+        return NotFoundError(f"table {table!r}", "there is no such table", mend=did_you_mean(table, self.list()))
 
     def _open(self, table: str, version: int | None = None) -> DeltaTable | None:
         uri, options = self._location.uri(table), self._location.options
@@ -173,7 +180,7 @@ class DeltaTables:
             raise DataError(f"table {table!r}", f"the rows cannot be stored: {error}") from error
         return files
 
-    def _commit(self, table: str, files: DataFiles | None, once: Callable[[], int]) -> int:
+    def _commit(self, table: str, files: DataFiles, once: Callable[[], int]) -> int:
         """Try a commit until it meets no conflict.
 
         Data files are taken back only where it is certain that no commit names them: after a refusal of ours or a
@@ -188,12 +195,10 @@ class DeltaTables:
                 reason = error
                 time.sleep(random.uniform(0.5, 1) * min(0.02 * 2**attempt, 1.0))
             except InseamError:
-                if files is not None:
-                    files.discard()
+                files.discard()
                 raise
         else:
-            if files is not None:
-                files.discard()
+            files.discard()
             raise ConflictError(
                 f"table {table!r}",
                 f"other writers changed it during {ATTEMPTS} attempts to commit: {reason}",

@@ -71,7 +71,7 @@ def resolve(source: str, tables: Tables, ledger: Ledger) -> None:
             finish(load, _version_of(load, tables), ledger)
             continue
         if (tables.committed(quarantine_table(source), application(source)) or 0) >= load.number:
-            tables.delete(quarantine_table(source), f"load = {load.number}")
+            tables.erase(quarantine_table(source), {"load": [load.number]})
         ledger.delete(load)
 
 

@@ -159,14 +159,35 @@ class TablesContract:
         assert rows(tables, "t") == [{"b": "x"}]
         assert rows(tables, "t", first) == [{"a": 1}, {"a": 2}]
 
-    def test_delete_removes_what_the_predicate_holds_for(self, tables: Tables) -> None:
-        tables.append("t", stream(a=[1, 2, 3], b=["x", None, "y"]), key=CommitKey("load", 1))
-        tables.delete("t", "a >= 2 and b is not null")
-        assert [row["a"] for row in rows(tables, "t")] == [1, 2]
-        tables.delete("t", "a = 1000")
-        assert tables.snapshot("t").rows == 2
-        assert tables.committed("t", "load") == 1
-        raised(NotFoundError, lambda: tables.delete("nowhere", "a = 1"))
+    def test_erased_rows_leave_every_snapshot_and_no_other_row(self, tables: Tables) -> None:
+        first = tables.append("t", stream(a=[1, 2, 3], b=["x", None, "y"]), key=CommitKey("load", 1))
+        second = tables.append("t", stream(a=[2], c=[0.5]), key=CommitKey("load", 2))
+        third = tables.replace("t", stream(a=[2, 4]))
+        assert tables.erase("t", {"a": [2, 3]}, is_dry_run=True) == 4
+        assert [row["a"] for row in rows(tables, "t", first)] == [1, 2, 3]
+        assert tables.erase("t", {"a": [2, 3]}) == 4
+        assert rows(tables, "t", first) == [{"a": 1, "b": "x"}]
+        assert rows(tables, "t", second) == [{"a": 1, "b": "x", "c": None}]
+        assert rows(tables, "t", third) == rows(tables, "t") == [{"a": 4}]
+        assert [tables.snapshot("t", version).rows for version in (first, second, third)] == [1, 1, 1]
+        assert (tables.erase("t", {"a": [2, 3]}), tables.committed("t", "load")) == (0, 2)
+
+    def test_rows_are_erased_by_all_of_the_columns_that_are_named(self, tables: Tables) -> None:
+        tables.append("t", stream(a=[1, 1, None, 2], b=["x", "y", "x", None]))
+        assert tables.erase("t", {"a": [1], "b": ["x", "z"]}) == 1
+        assert tables.erase("t", {"a": [1], "b": ["x"]}) == 0
+        assert rows(tables, "t") == [{"a": 1, "b": "y"}, {"a": None, "b": "x"}, {"a": 2, "b": None}]
+        raised(NotFoundError, lambda: tables.erase("nowhere", {"a": [1]}))
+        raised(DefinitionError, lambda: tables.erase("t", {"no": [1]}))
+
+    def test_a_table_goes_on_after_rows_were_erased(self, tables: Tables) -> None:
+        for number in range(4):
+            tables.append("t", stream(a=[number, 7]), key=CommitKey("load", number))
+        assert tables.erase("t", {"a": [7]}) == 4
+        assert tables.erase("t", {"a": [2]}) == 1
+        tables.append("t", stream(a=[7]), key=CommitKey("load", 4))
+        assert [row["a"] for row in rows(tables, "t")] == [0, 1, 3, 7]
+        assert [row["a"] for row in rows(tables, "t", 2)] == [0, 1]
 
     def test_tables_are_listed_and_dropped(self, tables: Tables) -> None:
         assert tables.list() == ()

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from inseam.define.aggregate import count, distinct, first, last, max, mean, min, quantile, std, sum
     from inseam.define.check import between, check, fresh, not_null, one_of, row_count, unique
+    from inseam.define.derived import difference, ratio, time_since_first, time_since_last
     from inseam.define.endpoint import Endpoint
     from inseam.define.entity import Entity
     from inseam.define.example import Example
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "define.aggregate": "count distinct first last max mean min quantile std sum",
     "define.check": "between check fresh not_null one_of row_count unique",
+    "define.derived": "difference ratio time_since_first time_since_last",
     "define.endpoint": "Endpoint",
     "define.entity": "Entity",
     "define.example": "Example",
@@ -74,6 +76,7 @@ __all__ = [
     "check",
     "choice",
     "count",
+    "difference",
     "distinct",
     "first",
     "fresh",
@@ -91,6 +94,7 @@ __all__ = [
     "one_of",
     "open",
     "quantile",
+    "ratio",
     "row_count",
     "rows",
     "size",
@@ -99,6 +103,8 @@ __all__ = [
     "std",
     "sum",
     "table",
+    "time_since_first",
+    "time_since_last",
     "transform",
     "unique",
 ]

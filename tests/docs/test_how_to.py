@@ -22,6 +22,7 @@ FROM_NOTHING = (
     "test-features",
     "share-features",
     "fresh-features",
+    "aggregates",
 )
 ON_DATA = ("write-an-on-demand-feature", "find-features", "tune-a-model")
 ON_A_MODEL = ("gates-and-promotion", "score-a-batch", "read-the-prediction-log")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import date, timedelta
 from typing import Any
 
 import numpy as np
@@ -14,6 +13,7 @@ from hypothesis import strategies as st
 from inseam.ir import tile_fold
 from inseam.ir.aggregates import AggregateKind as Kind
 from inseam.ir.aggregates import AggregateSpec
+from inseam.ir.derived import core, finished
 from inseam.ir.relation import Relation
 from inseam.ir.tile_fold import Heads, Rows, fold, touched
 from inseam.ir.tile_lift import UNKNOWN, lift
@@ -71,7 +71,10 @@ class Held:
     def values(self, key: tuple[Any, ...], boundary: int) -> dict[str, Any]:
         windows = TileWindows(self.view, self.layout)
         chunks = {start: self.chunks.get((key, start)) for start in windows.chunks(boundary)}
-        return windows.values(self.heads[key], chunks, boundary)
+        found = windows.values(self.heads[key], chunks, boundary)
+        columns = {field.name: pa.array([found[field.name]], field.type) for field in core(self.view).schema.to_arrow()}
+        made = finished(self.view, columns, np.array([boundary]))
+        return {name: column.to_pylist()[0] for name, column in made.items()}
 
 
 def integers(rows: list[oracle.Row], name: str, null: int) -> np.ndarray:
@@ -102,13 +105,7 @@ def assert_values(held: Held, rows: tuple[oracle.Row, ...], boundary: int) -> No
         own = [row for row in rows if held.key(row) == key]
         for spec in held.view.aggregates:
             expected = oracle.value(own, question(held.view, spec), boundary + held.view.lag)
-            assert_same([typed(found[spec.name], spec.type)], [expected], f"{spec} of {key} at {boundary}")
-
-
-def typed(value: Any, type_: DataType) -> Any:
-    if value is None or type_ is not DataType.DATE:
-        return value
-    return date(1970, 1, 1) + timedelta(days=value) if type_ is DataType.DATE else value
+            assert_same([found[spec.name]], [expected], f"{spec} of {key} at {boundary}")
 
 
 @pytest.mark.parametrize("inline", [0, 3, 64])

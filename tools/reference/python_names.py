@@ -17,6 +17,7 @@ _ORDER = (
     "define.check",
     "define.feature_view",
     "define.aggregate",
+    "define.derived",
     "define.on_demand",
     "define.training_set",
     "define.model",

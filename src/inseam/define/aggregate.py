@@ -10,7 +10,7 @@ from inseam.define.expect import caller_place, expect_types
 from inseam.define.source import Rows
 from inseam.ir.aggregates import AggregateKind
 from inseam.kernel.errors import DefinitionError, Place
-from inseam.kernel.frozen import METADATA
+from inseam.kernel.frozen import METADATA, UNSAID
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,8 @@ class Aggregate:
     where: str | None = field(default=None, metadata=SQL)
     ttl: str | None = field(default=None, metadata=DURATION)
     q: float | None = None
+    of: tuple[str, ...] = field(default=(), metadata=UNSAID)
+    """Of a ratio or difference: the features that it is taken of."""
     place: Place | None = field(default=None, metadata=METADATA)
     noted: About = field(default=About(), metadata=METADATA)
 
@@ -70,7 +72,7 @@ class Aggregate:
     __hash__ = object.__hash__
 
     def __str__(self) -> str:
-        parts = [part for part in (self.column, f"over={self.over!r}" if self.over else "") if part]
+        parts = [part for part in (*self.of, self.column, f"over={self.over!r}" if self.over else "") if part]
         return f"{self.kind.value}({', '.join(parts)})"
 
     __repr__ = __str__

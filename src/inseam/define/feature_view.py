@@ -10,7 +10,7 @@ from inseam.define.aggregate import Aggregate
 from inseam.define.declaration import DURATION, Declaration, duration, frozen_mapping
 from inseam.define.entity import Entity
 from inseam.define.source import Rows, source_of
-from inseam.ir.aggregates import ALGEBRA
+from inseam.ir.aggregates import ALGEBRA, DERIVED
 from inseam.ir.tile_measure import FAMILIES
 from inseam.ir.training import LABEL, PART
 from inseam.ir.windows import EVENT_TIME
@@ -73,7 +73,8 @@ class FeatureView(Declaration):
 
         Otherwise its values are materialized, boundary by boundary.
         """
-        is_mergeable = all(isinstance(a, Aggregate) and a.kind in FAMILIES for a in self.features.values())
+        mergeable = (*FAMILIES, *DERIVED)
+        is_mergeable = all(isinstance(a, Aggregate) and a.kind in mergeable for a in self.features.values())
         return source_of(self.rows).stream and is_mergeable
 
     def meaning(self) -> dict[str, Any]:
@@ -121,9 +122,23 @@ class FeatureView(Declaration):
                 "window-unclear", f"feature {name!r} has both over and ttl", expected="one of them", place=place
             )
         yield from aggregate_problems(self, f"feature {name!r}", aggregate)
+        yield from self._operand_problems(name, aggregate)
         for what, text in (("looks back over", aggregate.over), ("may be as old as", aggregate.ttl)):
             yield from self.duration_problem(f"what feature {name!r} {what}", text, place)
             yield from self._window_problems(f"feature {name!r} {what}", text, place)
+
+    def _operand_problems(self, name: str, aggregate: Aggregate) -> Iterator[Problem]:
+        """What a ratio or difference is taken of is declared before it: so no feature is computed of itself."""
+        before = self.names[: self.names.index(name)]
+        for operand in aggregate.of:
+            if operand not in before:
+                yield self.problem(
+                    "feature-unknown",
+                    f"feature {name!r} is the {aggregate.kind.value} of {operand!r}",
+                    expected="features that the view declares before it",
+                    mend=f"declare {operand!r} first" if operand in self.features else did_you_mean(operand, before),
+                    place=aggregate.place,
+                )
 
     def _name_problems(self, name: str, place: Place | None) -> Iterator[Problem]:
         if not is_name(name):

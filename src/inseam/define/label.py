@@ -9,6 +9,7 @@ from inseam.define.aggregate import Aggregate, Comparison
 from inseam.define.declaration import DURATION, INSTANT, Declaration, duration
 from inseam.define.expect import expect_types
 from inseam.define.feature_view import aggregate_problems
+from inseam.ir.aggregates import DERIVED
 from inseam.kernel.errors import Problem
 
 
@@ -55,6 +56,14 @@ class Label:
             )
 
     def _aggregate_problems(self, user: Declaration, aggregate: Aggregate) -> Iterator[Problem]:
+        if aggregate.kind in DERIVED:
+            yield user.problem(
+                "label-derived",
+                f"the label is {aggregate}",
+                expected="an aggregate of rows, such as count(orders)",
+                place=aggregate.place,
+            )
+            return
         if aggregate.over is not None or aggregate.ttl is not None:
             yield user.problem(
                 "label-looks-backwards",

@@ -21,8 +21,19 @@ class AggregateKind(StrEnum):
     LAST = "last"
     DISTINCT = "distinct"
     QUANTILE = "quantile"
+    RATIO = "ratio"
+    DIFFERENCE = "difference"
+    TIME_SINCE_FIRST = "time_since_first"
+    TIME_SINCE_LAST = "time_since_last"
 
 
+DERIVED = (
+    AggregateKind.RATIO,
+    AggregateKind.DIFFERENCE,
+    AggregateKind.TIME_SINCE_FIRST,
+    AggregateKind.TIME_SINCE_LAST,
+)
+"""Computed from other aggregates at the same boundary (`AggregateSpec.parts`), by `inseam.ir.derived`."""
 _NUMBERS = (DataType.INT64, DataType.FLOAT64)
 _ORDERED = (*_NUMBERS, DataType.STRING, DataType.TIMESTAMP, DataType.DATE)
 
@@ -49,6 +60,7 @@ ALGEBRA: dict[AggregateKind, Algebra] = {
     AggregateKind.LAST: Algebra(tuple(DataType), None, None),
     AggregateKind.DISTINCT: Algebra(tuple(DataType), DataType.INT64, 0),
     AggregateKind.QUANTILE: Algebra(_NUMBERS, DataType.FLOAT64, None),
+    **{kind: Algebra(_NUMBERS, DataType.FLOAT64, None, needs_column=False) for kind in DERIVED},
 }
 
 
@@ -76,3 +88,12 @@ class AggregateSpec:
     over: int | None = None
     where: str | None = None
     quantile: float | None = None
+    parts: tuple[AggregateSpec, ...] = ()
+    """Of a derived feature: what it is computed from. Whether the view gives them as well makes no difference."""
+
+    @property
+    def is_zero_over_nothing(self) -> bool:
+        """Whether the value over no row is 0, as that of counts is, and not NULL."""
+        if self.kind is AggregateKind.DIFFERENCE:
+            return all(part.is_zero_over_nothing for part in self.parts)
+        return ALGEBRA[self.kind].empty == 0

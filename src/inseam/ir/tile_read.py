@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from inseam.ir.aggregates import AggregateSpec
+from inseam.ir.derived import core
 from inseam.ir.tile_finish import finished
 from inseam.ir.tile_fold import CHUNKED, HEAD
 from inseam.ir.tile_measure import Measure
@@ -16,13 +17,13 @@ from inseam.ir.windows import WindowedAggregate
 
 
 class TileWindows:
-    """The windows of a view's features over tiles of ``layout``, which may hold more than the features need."""
+    """The windows of a view's `core` over tiles of ``layout``, which may hold more than the features need."""
 
     def __init__(self, view: WindowedAggregate, layout: TileLayout) -> None:
         self.layout = layout
         self._features: dict[int | None, list[tuple[str, AggregateSpec, int]]] = {}
         type_of = view.relation.schema.type_of
-        for spec in view.aggregates:
+        for spec in core(view).aggregates:
             measure = Measure.of(spec, None if spec.column is None else type_of(spec.column))
             place = layout.measures.index(measure)
             self._features.setdefault(spec.over, []).append((spec.name, spec, place))
@@ -41,7 +42,7 @@ class TileWindows:
         return bool(HEAD.unpack_from(head)[4] & CHUNKED)
 
     def values(self, head: bytes, chunks: Mapping[int, bytes | None], boundary: int) -> dict[str, Any]:
-        """Each feature's value; instants as integers, None for NULL. ``chunks``: what is held of `chunks`."""
+        """Of each aggregate of the core; instants as integers, None for NULL. ``chunks``: what is held of `chunks`."""
         *_, coarse, fine = HEAD.unpack_from(head)
         tiles = Tiles.decode(self.layout, [head[HEAD.size :]], [coarse + (fine & ~CHUNKED)])
         held = (

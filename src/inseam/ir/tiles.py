@@ -21,6 +21,7 @@ from hashlib import blake2b
 
 import numpy as np
 
+from inseam.ir.derived import core
 from inseam.ir.tile_measure import Measure
 from inseam.ir.tile_merge import State, merged, picked
 from inseam.ir.windows import WindowedAggregate
@@ -44,16 +45,17 @@ class TileLayout:
 
     @classmethod
     def of(cls, view: WindowedAggregate) -> TileLayout:
+        aggregates = core(view).aggregates
         measures = dict.fromkeys(
-            Measure.of(a, None if a.column is None else view.relation.schema.type_of(a.column)) for a in view.aggregates
+            Measure.of(a, None if a.column is None else view.relation.schema.type_of(a.column)) for a in aggregates
         )
-        overs = [a.over for a in view.aggregates if a.over is not None]
+        overs = [a.over for a in aggregates if a.over is not None]
         # Local midnights are whole seconds from one another, whatever the zone's history.
         step = max(1, view.step.microseconds) if view.step.zone is None else SECOND
         fine = math.gcd(step, *overs)
         longest = max(overs, default=0)
         wished = longest // _COARSE if overs else HOUR
-        return cls(tuple(measures), fine, fine * max(1, -(-wished // fine)), longest, len(overs) < len(view.aggregates))
+        return cls(tuple(measures), fine, fine * max(1, -(-wished // fine)), longest, len(overs) < len(aggregates))
 
     @property
     def is_flat(self) -> bool:

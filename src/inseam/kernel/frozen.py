@@ -14,6 +14,8 @@ METADATA: Mapping[str, Any] = {"meaning": False}
 
 A field whose spelling varies names instead the form that counts: ``metadata={"form": function}``.
 """
+UNSAID: Mapping[str, Any] = {"unsaid": True}
+"""Give it to a field that a record gets later: with its default it says nothing, so that older fingerprints stay."""
 
 
 def canonical(value: Any) -> Any:
@@ -44,8 +46,12 @@ def canonical(value: Any) -> Any:
 
 def said(record: Any) -> dict[str, Any]:
     """The fields of a dataclass that carry meaning, each in the form that counts."""
-    kept = (f for f in dataclasses.fields(record) if f.metadata.get("meaning", True))
+    kept = (f for f in dataclasses.fields(record) if f.metadata.get("meaning", True) and not _is_unsaid(f, record))
     return {f.name: f.metadata.get("form", _as_it_is)(getattr(record, f.name)) for f in kept}
+
+
+def _is_unsaid(field: dataclasses.Field[Any], record: Any) -> bool:
+    return bool(field.metadata.get("unsaid", False) and getattr(record, field.name) == field.default)
 
 
 def _as_it_is(value: Any) -> Any:

@@ -151,6 +151,7 @@ def _view_problems(view: FeatureView, schemas: Schemas) -> Iterator[Problem]:
     for name, aggregate in view.features.items():
         if isinstance(aggregate, Aggregate):
             yield from _aggregate_problems(view, f"feature {name!r}", aggregate, view.rows, schema)
+            yield from _operand_problems(view, name, aggregate, schema)
         if name in view.entity.keys:
             yield view.problem(
                 "name-duplicate", f"feature {name!r} has the name of a key column", mend="rename the feature"
@@ -158,6 +159,20 @@ def _view_problems(view: FeatureView, schemas: Schemas) -> Iterator[Problem]:
     if schema is not None:
         for key in view.entity.keys:
             yield from _missing(view, f"the key of {view.entity.ref}", key, view.rows, schema)
+
+
+def _operand_problems(view: FeatureView, name: str, aggregate: Aggregate, schema: Schema | None) -> Iterator[Problem]:
+    """Ratios and differences are of numbers."""
+    for operand in aggregate.of:
+        other = view.features.get(operand)
+        type_ = value_type(other, schema) if isinstance(other, Aggregate) else None
+        if type_ is not None and not type_.is_numeric:
+            yield view.problem(
+                "type-clash",
+                f"feature {name!r} is the {aggregate.kind.value} of {operand!r}, a {type_.value}",
+                expected="features that are numbers",
+                place=aggregate.place,
+            )
 
 
 def _on_demand_problems(item: OnDemand, schemas: Schemas) -> Iterator[Problem]:

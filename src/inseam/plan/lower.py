@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from inseam.define.aggregate import Aggregate
@@ -12,7 +13,7 @@ from inseam.define.model import Model
 from inseam.define.on_demand import OnDemand
 from inseam.define.source import Rows, Source
 from inseam.define.training_set import Snapshots, SpineRows, SpineTable, TrainingSet, microseconds
-from inseam.ir.aggregates import ALGEBRA, AggregateSpec, result_type
+from inseam.ir.aggregates import ALGEBRA, AggregateKind, AggregateSpec, result_type
 from inseam.ir.checks import SourceSpec
 from inseam.ir.functions import FunctionRef
 from inseam.ir.on_demand import OnDemandSpec
@@ -27,6 +28,10 @@ from inseam.plan.schemas import Schemas, declared_schema
 
 LABEL_VALUE = "label_value"
 """The forward aggregate's own column, before it is compared."""
+_EXTREMES = {
+    AggregateKind.TIME_SINCE_FIRST: AggregateKind.MIN,
+    AggregateKind.TIME_SINCE_LAST: AggregateKind.MAX,
+}
 FileDigest = Callable[[Path], str]
 """The content digest of a file that a user brings."""
 
@@ -70,16 +75,28 @@ def _known(item: FeatureView | TrainingSet, rows: Rows | SpineTable, schemas: Sc
 
 def view_spec(view: FeatureView, schemas: Schemas) -> WindowedAggregate:
     schema = _known(view, view.rows, schemas)
+    aggregates: dict[str, AggregateSpec] = {}
+    for name, aggregate in view.features.items():
+        spec = _aggregate_spec(name, aggregate, schema, view.ttl)
+        aggregates[name] = replace(spec, parts=_parts(aggregate, spec, view.rows, aggregates))
     return WindowedAggregate(
         name=view.name,
         relation=schemas.relation(view.rows),
         keys=view.entity.keys,
         step=Step(parse_duration(view.every), view.timezone),
         lag=parse_duration(view.lag),
-        aggregates=tuple(
-            _aggregate_spec(name, aggregate, schema, view.ttl) for name, aggregate in view.features.items()
-        ),
+        aggregates=tuple(aggregates.values()),
     )
+
+
+def _parts(
+    aggregate: Aggregate, spec: AggregateSpec, rows: Rows, before: Mapping[str, AggregateSpec]
+) -> tuple[AggregateSpec, ...]:
+    """What a derived feature is computed from: features declared before it, or an event time of the window."""
+    extreme = _EXTREMES.get(aggregate.kind)
+    if extreme is None:
+        return tuple(before[name] for name in aggregate.of)
+    return (replace(spec, kind=extreme, type=DataType.TIMESTAMP, column=rows.timestamp),)
 
 
 def _aggregate_spec(name: str, aggregate: Aggregate, schema: Schema, ttl: str | None) -> AggregateSpec:

@@ -21,6 +21,10 @@ _KINDS = {
     "distinct": "how many different values of {}",
     "first": "{} of the oldest row",
     "last": "{} of the newest row",
+    "ratio": "{} to {}",
+    "difference": "{} less {}",
+    "time_since_first": "seconds since the oldest row",
+    "time_since_last": "seconds since the newest row",
 }
 _COMPARED = {
     "==": "is",
@@ -79,7 +83,9 @@ def aggregate_in_words(aggregate: Aggregate, ttl: str | None = None) -> str:
     elif aggregate.q is not None:
         what = f"the quantile {aggregate.q} of {column}"
     else:
-        what = _KINDS.get(kind, f"{kind} of {{}}").format(column)
+        what = _KINDS.get(kind, f"{kind} of {{}}").format(*(aggregate.of or (column,)))
+    if aggregate.of:
+        return what
     oldest = aggregate.ttl or ttl
     if aggregate.over is not None:
         what += f" in the last {aggregate.over}"

@@ -34,6 +34,8 @@ class Question:
     lag: int = 0
     ahead: int | None = None
     """For a label: the window is ``[t, t + ahead)``, whenever its rows came."""
+    parts: tuple[Question, ...] = ()
+    """Of a ratio or difference: the two that it is taken of."""
 
 
 def boundary(t: int, every: int, zone: str | None, lag: int) -> int:
@@ -69,8 +71,25 @@ def first_instant(day: int, zone: str) -> int:
 
 def value(rows: Sequence[Row], question: Question, t: int) -> Any:
     """``value(k, t)`` over the rows of one key."""
+    if question.kind in ("ratio", "difference"):
+        one, other = (value(rows, part, t) for part in question.parts)
+        if one is None or other is None or (question.kind == "ratio" and other == 0):
+            return None
+        return float(one) / float(other) if question.kind == "ratio" else float(one) - float(other)
+    if question.kind in ("time_since_first", "time_since_last"):
+        return _time_since(rows, question, t)
     inside = [row for row in rows if _counts(row, question, t)]
     return _aggregate(inside, question)
+
+
+def _time_since(rows: Sequence[Row], question: Question, t: int) -> float | None:
+    """Seconds between the window's end and the oldest or newest row in it."""
+    instants_ = [row["ts"] for row in rows if _counts(row, question, t)]
+    if not instants_:
+        return None
+    end = boundary(t, question.every, question.zone, question.lag) if question.ahead is None else t + question.ahead
+    passed: int = end - (min(instants_) if question.kind == "time_since_first" else max(instants_))
+    return passed / 1_000_000
 
 
 def _counts(row: Row, question: Question, t: int) -> bool:

@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow as pa
 from hypothesis import strategies as st
 
-from inseam.ir.aggregates import ALGEBRA, AggregateKind, AggregateSpec, result_type
+from inseam.ir.aggregates import ALGEBRA, DERIVED, AggregateKind, AggregateSpec, result_type
 from inseam.ir.relation import INGESTED_AT, SEQUENCE, Relation, Upserts
 from inseam.ir.windows import EVENT_TIME, WindowedAggregate
 from inseam.kernel.clock import DAY, HOUR, MINUTE, Step, parse_instant
@@ -122,12 +122,24 @@ def with_corrections(world: World, upserts: Upserts) -> World:
     return World(tuple(corrected(world.rows, upserts.key, deleted)), world.reads)
 
 
+_WHERES = st.none() | st.sampled_from(sorted(CONDITIONS))
 _STEPS = (Step(0), Step(HOUR), Step(DAY), Step(7 * DAY), Step(DAY, "Europe/Berlin"), Step(2 * DAY, "America/Sao_Paulo"))
 
 
+_PLAIN = tuple(kind for kind in AggregateKind if kind not in DERIVED)
+_EXTREMES = {AggregateKind.TIME_SINCE_FIRST: AggregateKind.MIN, AggregateKind.TIME_SINCE_LAST: AggregateKind.MAX}
+
+
 @st.composite
-def specs(draw: st.DrawFn, name: str) -> AggregateSpec:
-    kind = draw(st.sampled_from(list(AggregateKind)))
+def specs(draw: st.DrawFn, name: str, kinds: tuple[AggregateKind, ...] = tuple(AggregateKind)) -> AggregateSpec:
+    kind = draw(st.sampled_from(kinds))
+    if kind in (AggregateKind.RATIO, AggregateKind.DIFFERENCE):
+        parts = tuple(draw(specs("part", _PLAIN).filter(lambda spec: spec.type.is_numeric)) for _ in range(2))
+        return AggregateSpec(name, kind, DataType.FLOAT64, parts=parts)
+    if kind in _EXTREMES:
+        over, where = draw(st.sampled_from(_OVERS)), draw(_WHERES)
+        newest = AggregateSpec("part", _EXTREMES[kind], DataType.TIMESTAMP, "at", over, where)
+        return AggregateSpec(name, kind, DataType.FLOAT64, None, over, where, parts=(newest,))
     accepted = [field.name for field in SCHEMA if field.type in ALGEBRA[kind].accepts]
     columns: list[str | None] = [*accepted] if ALGEBRA[kind].needs_column else [None, *accepted]
     column = draw(st.sampled_from(columns))
@@ -137,7 +149,7 @@ def specs(draw: st.DrawFn, name: str) -> AggregateSpec:
         result_type(kind, None if column is None else SCHEMA.type_of(column)),
         column,
         draw(st.sampled_from(_OVERS)),
-        draw(st.none() | st.sampled_from(sorted(CONDITIONS))),
+        draw(_WHERES),
         draw(st.sampled_from([0.0, 0.25, 0.5, 0.9, 1.0])) if kind is AggregateKind.QUANTILE else None,
     )
 
@@ -169,6 +181,7 @@ def question(view: WindowedAggregate, spec: AggregateSpec) -> Question:
         view.step.zone,
         view.lag,
         view.forward,
+        tuple(question(view, part) for part in spec.parts),
     )
 
 

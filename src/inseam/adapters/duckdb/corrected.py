@@ -35,7 +35,7 @@ def query_view(
             f"SELECT * FROM upserted SEMI JOIN (SELECT * FROM upserted WHERE {SUPERSEDED} IS NOT NULL) USING ({same})"
         )
         few = replace(keys, codes=keys.codes[places])
-        found = general.query_view(session, plan, plan.view.aggregates, touched, few, boundary[places])
+        found = general.query_view(session, plan, plan.core.aggregates, touched, few, boundary[places])
         swept = [_put(values, places, other) for values, other in zip(swept, found, strict=True)]
     session.run("DROP TABLE upserted", plan.view.name)
     return swept

@@ -20,8 +20,8 @@ _BY_VALUE = (AggregateKind.MIN, AggregateKind.MAX)
 
 
 def sweep_view(plan: ViewPlan, events: Events, keys: SpineKeys, boundary: Array, threads: int) -> list[pa.Array]:
-    """The values of the view's aggregates at each spine row, whose boundaries are ``boundary``."""
-    view, specs = plan.view, plan.view.aggregates
+    """The values of the core's aggregates at each spine row, whose boundaries are ``boundary``."""
+    view, specs = plan.view, plan.core.aggregates
     asks = [_ask(plan, spec) for spec in specs]
     columns: dict[str, Column] = dict(events.conditions)
     decoders: dict[str, Decode] = {}

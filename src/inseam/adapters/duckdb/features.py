@@ -14,6 +14,7 @@ from inseam.adapters.duckdb.keys import Array, SpineKeys
 from inseam.adapters.duckdb.session import Session
 from inseam.adapters.duckdb.view_plan import ViewPlan
 from inseam.ir.boundaries import boundaries
+from inseam.ir.derived import finished
 from inseam.ir.windows import EVENT_TIME
 from inseam.kernel.errors import DataError
 from inseam.kernel.names import did_you_mean
@@ -34,7 +35,7 @@ class Work:
     @property
     def spine_row_bytes(self) -> int:
         """What a spine row and its values take in memory: in the sweep and in the result."""
-        return 96 + 26 * sum(len(plan.view.aggregates) for plan in self.plans)
+        return 96 + 26 * sum(len(plan.core.aggregates) for plan in self.plans)
 
 
 def check_spine(schema: pa.Schema, plans: Sequence[ViewPlan]) -> None:
@@ -98,17 +99,18 @@ def _compute_view(
     at: Array,
     source: Source,
 ) -> dict[str, pa.Array]:
-    view, boundary = plan.view, boundary_of(plan, at)
+    boundary = boundary_of(plan, at)
     since, before = span(plan, boundary)
     source_sql = source(session, plan, since, before)
     if work.path == "general":
-        arrays = general.query_view(session, plan, view.aggregates, source_sql, keys, boundary)
+        arrays = general.query_view(session, plan, plan.core.aggregates, source_sql, keys, boundary)
     elif plan.has_superseded:
         arrays = corrected.query_view(session, plan, source_sql, keys, boundary, work.threads)
     else:
         events = gather(session, plan, source_sql, keys)
         arrays = fast.sweep_view(plan, events, keys, boundary, work.threads)
-    return dict(zip((spec.name for spec in view.aggregates), arrays, strict=True))
+    computed = dict(zip((spec.name for spec in plan.core.aggregates), arrays, strict=True))
+    return finished(plan.view, computed, boundary)
 
 
 def boundary_of(plan: ViewPlan, at: Array) -> Array:
@@ -121,7 +123,7 @@ def span(plan: ViewPlan, boundary: Array) -> tuple[int | None, int]:
     """The instants ``[since, before)`` outside of which no event counts for any of these boundaries."""
     if boundary.size == 0:
         return 0, 0
-    overs = [plan.over(spec) for spec in plan.view.aggregates]
+    overs = [plan.over(spec) for spec in plan.core.aggregates]
     before = int(boundary.max())
     if None in overs:
         return None, before

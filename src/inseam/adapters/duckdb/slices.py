@@ -61,7 +61,7 @@ class Slices:
 
     def _events(self, plan: ViewPlan, found: Iterable[Array]) -> tuple[Array, Array]:
         """How many events lie before what a slice from each edge sees, and before what one up to it does not."""
-        overs = [plan.over(spec) for spec in plan.view.aggregates]
+        overs = [plan.over(spec) for spec in plan.core.aggregates]
         first = boundary_of(plan, self._edges)
         if None in overs:
             first = np.full_like(first, _EARLIEST)

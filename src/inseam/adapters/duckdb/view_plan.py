@@ -10,6 +10,7 @@ from inseam.adapters.duckdb.relation import Compiled, compiled, read
 from inseam.adapters.duckdb.session import Session, quote
 from inseam.adapters.duckdb.superseded import check_upserts, superseded
 from inseam.ir.aggregates import ALGEBRA, AggregateKind, AggregateSpec
+from inseam.ir.derived import core
 from inseam.ir.relation import INGESTED_AT, SEQUENCE
 from inseam.ir.window_expression import EVENT, KNOWN, SUPERSEDED
 from inseam.ir.windows import WindowedAggregate
@@ -28,6 +29,8 @@ class ViewPlan:
     """A view over one snapshot. ``conditions`` gives each ``where`` the name of the column that holds its truth."""
 
     view: WindowedAggregate
+    core: WindowedAggregate
+    """What is computed over the rows: the view without what is derived from that."""
     snapshot: Snapshot
     source: Compiled
     columns: tuple[str, ...]
@@ -92,19 +95,21 @@ def plan_view(view: WindowedAggregate, snapshot: Snapshot, session: Session) -> 
     check_names(view.name, "key", view.keys, source.schema)
     check_upserts(view.relation, snapshot.schema, session)
     conditions: dict[str, str] = {}
-    for spec in view.aggregates:
+    computed = core(view)
+    for spec in computed.aggregates:
         subject = f"{view.name}.{spec.name}"
         _check_aggregate(spec, subject, source.schema)
         if spec.where is not None and spec.where not in conditions:
             check_condition(spec.where, source.schema, subject, session)
             conditions[spec.where] = f"_where_{len(conditions)}"
     knowns_null = snapshot.null_counts.get(INGESTED_AT) == snapshot.rows or INGESTED_AT not in snapshot.schema
-    has_order = any(spec.kind in PLACES for spec in view.aggregates)
+    has_order = any(spec.kind in PLACES for spec in computed.aggregates)
     return ViewPlan(
         view,
+        computed,
         snapshot,
         source,
-        tuple(dict.fromkeys(spec.column for spec in view.aggregates if spec.column is not None)),
+        tuple(dict.fromkeys(spec.column for spec in computed.aggregates if spec.column is not None)),
         conditions,
         not knowns_null and (view.forward is None or has_order),
         has_order,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from inseam.ir.aggregates import ALGEBRA
 from inseam.ir.online_row import LAYOUT, RowCodec
 from inseam.ir.windows import WindowedAggregate
 from inseam.kernel.errors import ConflictError, DefinitionError
@@ -49,7 +48,7 @@ class OnlineView:
         return boundary
 
     def _codec(self, schema: Schema) -> RowCodec:
-        zeros = frozenset(aggregate.name for aggregate in self._view.aggregates if ALGEBRA[aggregate.kind].empty == 0)
+        zeros = frozenset(aggregate.name for aggregate in self._view.aggregates if aggregate.is_zero_over_nothing)
         written = {field.name: field.type for field in schema}
         for field in self._view.schema:
             if written.get(field.name) is not field.type:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from inseam.ir.aggregates import ALGEBRA
+import numpy as np
+
+from inseam.ir.derived import core, finished
 from inseam.ir.online_row import RowCodec
 from inseam.ir.tile_fold import HEAD
 from inseam.ir.tile_read import TileWindows
@@ -32,9 +34,10 @@ class TileView:
         self._store = store
         self._windows: TileWindows | None = None
         self._applied = _NEVER
-        zeros = frozenset(aggregate.name for aggregate in view.aggregates if ALGEBRA[aggregate.kind].empty == 0)
+        zeros = frozenset(aggregate.name for aggregate in view.aggregates if aggregate.is_zero_over_nothing)
         self.codec = RowCodec(view.schema, zeros=zeros)
         self._schema = view.schema.to_arrow()
+        self._computed = core(view).schema.to_arrow()
 
     def codec_for(self, rows: Sequence[bytes | None]) -> RowCodec:
         """The rows are made here, by one codec."""
@@ -118,8 +121,10 @@ class TileView:
         import pyarrow as pa
 
         # Arrow reads a plain integer as an instant in the column's own unit.
-        columns = [pa.array([values[field.name]], field.type) for field in self._schema]
-        return self.codec.encode(pa.record_batch(columns, schema=self._schema), boundary, version)[0]
+        columns = {field.name: pa.array([values[field.name]], field.type) for field in self._computed}
+        made = finished(self._view, columns, np.array([boundary]))
+        batch = pa.record_batch([made[name] for name in self._schema.names], schema=self._schema)
+        return self.codec.encode(batch, boundary, version)[0]
 
 
 def _keys(windows: TileWindows | None, entities: Sequence[bytes], boundaries: Sequence[int]) -> list[bytes]:

@@ -1,0 +1,89 @@
+"""Derived features: values computed from other aggregates of the view at the same boundary, one way on every path.
+
+    ratio(a, b)           a / b as float64, NULL where b is 0
+    difference(a, b)      a - b as float64
+    time_since_last       seconds from the newest row to the boundary; its part is the greatest event time
+    time_since_first      seconds from the oldest row to the boundary; its part is the least
+
+NULL where a part is NULL. An engine computes the `core` of a view and then calls `finished`, and so do tiles.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from inseam.ir.aggregates import AggregateKind, AggregateSpec
+from inseam.ir.windows import WindowedAggregate
+from inseam.kernel.clock import SECOND
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pyarrow as pa
+
+_HIDDEN = "_part_"
+"""Begins the names of parts that are no features of the view themselves."""
+
+
+def core(view: WindowedAggregate) -> WindowedAggregate:
+    """The view with what its features are computed from instead of those that are derived."""
+    own = tuple(spec for spec in view.aggregates if not spec.parts)
+    if len(own) == len(view.aggregates):
+        return view
+    hidden = tuple(replace(part, name=name) for part, name in _names(view).items() if name.startswith(_HIDDEN))
+    return replace(view, aggregates=own + hidden)
+
+
+def finished(view: WindowedAggregate, values: Mapping[str, pa.Array], boundary: np.ndarray) -> dict[str, pa.Array]:
+    """The view's columns in its order, from the columns of its `core` by name.
+
+    ``boundary``: int64, each row's own; of a label the end of its window.
+    """
+    if not any(spec.parts for spec in view.aggregates):
+        return dict(values)
+    names = _names(view)
+
+    def value(spec: AggregateSpec) -> pa.Array:
+        if not spec.parts:
+            return values[names[_unnamed(spec)]]
+        return _derived(spec.kind, [value(part) for part in spec.parts], boundary)
+
+    return {spec.name: value(spec) if spec.parts else values[spec.name] for spec in view.aggregates}
+
+
+def _names(view: WindowedAggregate) -> dict[AggregateSpec, str]:
+    """Under which name the core has each aggregate that is not derived, by its meaning."""
+    found: dict[AggregateSpec, str] = {}
+    for spec in view.aggregates:
+        if not spec.parts:
+            found.setdefault(_unnamed(spec), spec.name)
+    for part in _leaves([spec for spec in view.aggregates if spec.parts]):
+        found.setdefault(_unnamed(part), f"{_HIDDEN}{len(found)}")
+    return found
+
+
+def _leaves(specs: Sequence[AggregateSpec]) -> Iterator[AggregateSpec]:
+    for spec in specs:
+        if spec.parts:
+            yield from _leaves(spec.parts)
+        else:
+            yield spec
+
+
+def _unnamed(spec: AggregateSpec) -> AggregateSpec:
+    return replace(spec, name="")
+
+
+def _derived(kind: AggregateKind, parts: Sequence[pa.Array], boundary: np.ndarray) -> pa.Array:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if kind in (AggregateKind.RATIO, AggregateKind.DIFFERENCE):
+        one, other = (part.cast(pa.float64(), safe=False) for part in parts)
+        if kind is AggregateKind.DIFFERENCE:
+            return pc.subtract(one, other)
+        return pc.divide(one, pc.if_else(pc.equal(other, 0.0), pa.scalar(None, pa.float64()), other))
+    instant = parts[0].cast(pa.timestamp("us", tz="UTC")).cast(pa.int64())
+    passed = pc.subtract(pa.array(boundary, pa.int64()), instant)
+    return pc.divide(passed.cast(pa.float64(), safe=False), float(SECOND))

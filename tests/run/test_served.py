@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -17,8 +18,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fastapi.testclient import TestClient
 
-from inseam.kernel.errors import NotFoundError
+from inseam.kernel.errors import NotFoundError, RefusedError
+from inseam.run.serving import application
 from inseam.run.workspace import open as open_workspace
 
 
@@ -131,3 +134,62 @@ def test_a_promotion_is_picked_up_live(served_project: Path) -> None:
             time.sleep(0.1)
         assert before["model_version"] == 1
         workspace.roll_back("lapse")
+
+
+def test_an_audit_holds_what_was_served_against_the_tables(tmp_path: Path, served_project: Path) -> None:
+    root = tmp_path / "copied"
+    shutil.copytree(served_project, root, ignore=shutil.ignore_patterns("predictions"))
+    shutil.rmtree(root / ".inseam" / "tables" / "predictions", ignore_errors=True)
+
+    def predict(*customers: int) -> str:
+        with TestClient(application(root, "default")) as client:
+            body = {"rows": [{"customer_id": number} for number in customers]}
+            assert client.post("/endpoints/lapse/predict", json=body).status_code == 200
+            return client.get("/metrics").text
+
+    text = predict(*range(1, 101), 9_999)
+    assert "inseam_audit_agreement{" not in text
+    with open_workspace(root) as workspace:
+        known = sum(not missing for missing in workspace.fetch(["spend"], _entities(101)).is_missing["spend"])
+        (found,) = workspace.audit("lapse")
+        assert (found.subject, found.endpoint) == ("feature_view:spend", "lapse")
+        assert (found.population, found.rows, found.equal, found.missing) == (101, known, known, 101 - known)
+        workspace.compact()
+        text = predict(7)
+        assert 'inseam_audit_agreement{endpoint="lapse",subject="feature_view:spend"} 1.0' in text
+        (found,) = workspace.audit("spend")
+        assert (found.population, found.rows, found.equal) == (102, known + 1, known + 1), "from both, each once"
+        (few,) = workspace.audit("lapse", sample=10)
+        assert (few.population, few.rows + few.missing) == (102, 10)
+        (root / "data" / "orders" / "more.csv").write_text(
+            "customer_id,ordered_at,amount,store\n7,2024-12-01T00:00:00Z,9,s\n"
+        )
+        workspace.ingest(is_history=True)
+        (found,) = workspace.audit("lapse")
+        assert dict(found.causes) == {"late rows": 2}
+        assert {difference.entity["customer_id"] for difference in found.differences} == {7}
+    definition = root / "shop" / "definitions.py"
+    definition.write_text(definition.read_text().replace('sum("amount", over="90d")', 'sum("amount")'))
+    with open_workspace(root) as workspace:
+        (found,) = workspace.audit("lapse")
+        assert (found.rows, found.outdated) == (0, known + 1)
+
+
+def _entities(count: int) -> list[dict[str, int]]:
+    return [{"customer_id": number} for number in range(1, count)] + [{"customer_id": 9_999}]
+
+
+def test_the_gate_no_skew_waits_for_an_audit(tmp_path: Path, served_project: Path) -> None:
+    root = tmp_path / "copied"
+    shutil.copytree(served_project, root)
+    definition = root / "shop" / "definitions.py"
+    text = definition.read_text().replace("import at_least,", "import at_least, no_skew,")
+    definition.write_text(text.replace('at_least("roc_auc", 0.55)', "no_skew(rows=50)"))
+    with open_workspace(root) as workspace:
+        trained = workspace.train("lapse")
+        gate = trained.verdict.gates["no_skew"]
+        assert not gate["passed"] and "run `inseam audit`" in gate["found"]
+        with pytest.raises(RefusedError, match="no_skew"):
+            workspace.promote("lapse")
+        workspace.audit(is_online=True)
+        assert workspace.promote("lapse").version == trained.version.version

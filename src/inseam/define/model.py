@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-from inseam.define.declaration import Declaration, frozen_mapping, tuple_of
+from inseam.define.declaration import Declaration, duration, frozen_mapping, tuple_of
 from inseam.define.expect import expect_arguments, expect_choice, expect_types
 from inseam.define.training_set import TrainingSet
 from inseam.ir.metrics import metrics_of
@@ -95,6 +95,27 @@ def no_unseen_features() -> GateSpec:
     'no_unseen_features'
     """
     return GateSpec("no_unseen_features", {})
+
+
+def no_skew(at_least: float = 1.0, *, within: str = "7d", rows: int = 100) -> GateSpec:
+    """Each view was audited lately, on so many reads, and that share of them agrees with its offline recomputation.
+
+    >>> no_skew(within="1d").options
+    {'at_least': 1.0, 'within': '1d', 'rows': 100}
+    """
+    expect_arguments(no_skew, locals())
+    return GateSpec("no_skew", {"at_least": at_least, "within": within, "rows": rows})
+
+
+_AT_MOST: tuple[Callable[[Any], bool], str] = (lambda bound: bound >= 0, "0 or more")
+_OPTIONS: Mapping[str, tuple[Callable[[Any], bool], str]] = {
+    **dict.fromkeys(("at_most", "at_most_mb", "at_most_ms"), _AT_MOST),
+    "confidence": (lambda share: 0 < share < 1, "between 0 and 1"),
+    "at_least": (lambda share: 0 <= share <= 1, "0 to 1"),
+    "rows": (lambda rows: rows >= 1, "1 or more"),
+    "within": (lambda text: bool(duration(text)), "a duration such as 7d"),
+}
+"""What the options of gates can be."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -196,13 +217,9 @@ class Model(Declaration):
     def _gate_problems(self) -> Iterator[Problem]:
         for gate in self.gates:
             for name, value in gate.options.items():
-                if name == "confidence" and not 0 < value < 1:
-                    expected = "between 0 and 1"
-                elif name.startswith("at_most") and value < 0:
-                    expected = "0 or more"
-                else:
-                    continue
-                yield self.problem("gate-invalid", f"the gate {gate.kind} has {name}={value}", expected=expected)
+                is_right, expected = _OPTIONS.get(name, (None, ""))
+                if is_right is not None and not is_right(value):
+                    yield self.problem("gate-invalid", f"the gate {gate.kind} has {name}={value}", expected=expected)
 
     def _tune_problems(self, tune: Tune) -> Iterator[Problem]:
         if not tune.space or tune.trials < 1:

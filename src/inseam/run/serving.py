@@ -13,6 +13,7 @@ from inseam.define.endpoint import Endpoint
 from inseam.define.project import Project
 from inseam.kernel.errors import NotFoundError
 from inseam.plan.meaning import lineage
+from inseam.run.audit import agreements
 from inseam.run.context import Context
 from inseam.run.online import endpoint_reader
 from inseam.run.receipt import LOG
@@ -69,6 +70,7 @@ def application(
         settings=told,
         title=context.project.name,
         streams=Streams(context) if stream_sources(context) else None,
+        audits=partial(agreements, context),
         on_close=context.close,
     )
 

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from inseam.run.receipt import Receipt, Replay
     from inseam.run.status import Status
     from inseam.stages.features.fetched import FeatureRows
+    from inseam.stages.observe.audited import Audited
     from inseam.stages.score.scoring import ScoreResult
 
 
@@ -237,6 +238,14 @@ class Workspace:
         from inseam.run.receipt import replay
 
         return replay(self.context, prediction)
+
+    def audit(
+        self, name: str | None = None, *, sample: int = 1_000, since: int | None = None, is_online: bool = False
+    ) -> tuple[Audited, ...]:
+        """Draw what an endpoint served since an instant, or what is online, and compute each value again offline."""
+        from inseam.run.audit import audit
+
+        return audit(self.context, name, sample=sample, since=since, is_online=is_online)
 
     def lineage(self, name: str) -> Lineage:
         """What a declaration, a model version or a prediction was made from, and what is made from it."""

@@ -1,6 +1,7 @@
 """The judges, one a kind of gate. Each says what it found, what it expected, and on what evidence.
 
-All but `latency` are functions of the saved model, the rows and the seed: judged again, they say the same.
+All but `latency` and `no_skew` are functions of the saved model, the rows and the seed: judged again, they say the
+same.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from inseam.ir.metrics import Metric
 from inseam.ir.slices import slices
 from inseam.kernel.errors import DefinitionError
 from inseam.kernel.names import did_you_mean
+from inseam.stages.register import skew
 from inseam.stages.register.case import Case
 from inseam.stages.register.champion import beats_champion
 
@@ -130,6 +132,15 @@ def no_unseen_features(case: Case, options: Mapping[str, Any]) -> Outcome:
     return Outcome(not unseen, found, "every feature can be had online", {"unseen": unseen})
 
 
+def no_skew(case: Case, options: Mapping[str, Any]) -> Outcome:
+    """What was served, or is online, is what the definitions give, by recent audits."""
+    told, evidence = skew.problems(case.bundle.manifest, case.ledger, options)
+    share, rows, within = options["at_least"], options["rows"], options["within"]
+    expected = f"{share:.6g} of at least {rows} reads of each view agree, audited in the last {within}"
+    equal = sum(audit["equal"] for audit in evidence["audits"].values())
+    return Outcome(not told, "; ".join(told) or f"{equal} reads agree", expected, evidence)
+
+
 def _estimate(case: Case, metric: Metric) -> dict[str, Any]:
     from inseam.ir.resampling import estimates
 
@@ -156,4 +167,5 @@ JUDGES: dict[str, Callable[[Case, Mapping[str, Any]], Outcome]] = {
     "size": size,
     "latency": latency,
     "no_unseen_features": no_unseen_features,
+    "no_skew": no_skew,
 }

@@ -9,6 +9,7 @@ from inseam.ir.records import AliasRecord, ModelVersionRecord, RunRecord, Verdic
 from inseam.kernel import clock
 from inseam.kernel.errors import ConflictError, NotFoundError, RefusedError
 from inseam.ports.ledger import Ledger
+from inseam.stages.register import skew
 from inseam.stages.register.case import CHAMPION
 
 HISTORY = "set_champion"
@@ -68,11 +69,12 @@ def champions(model: str, ledger: Ledger) -> list[int]:
 
 
 def is_outdated(model: str, version: int, ledger: Ledger) -> bool:
-    """Whether a gate compared the version with another champion than there is now, so that it must be judged again."""
+    """Whether a gate compared the version with another champion than there is now, or went by other audits than the
+    last ones, so that it must be judged again."""
     verdict = _newest_verdict(model, version, ledger)
     current = ledger.get(AliasRecord, model, CHAMPION)
     is_champion = current is not None and current.version == version
-    return verdict is not None and not is_champion and bool(_outdated_gates(verdict, current))
+    return verdict is not None and not is_champion and bool(_outdated_gates(verdict, current, ledger))
 
 
 def _failed_gates(model: str, version: int, current: AliasRecord | None, ledger: Ledger) -> list[str]:
@@ -80,7 +82,7 @@ def _failed_gates(model: str, version: int, current: AliasRecord | None, ledger:
     verdict = _newest_verdict(model, version, ledger)
     if verdict is None:
         return ["it was never judged"]
-    outdated = _outdated_gates(verdict, current)
+    outdated = _outdated_gates(verdict, current, ledger)
     failed = {
         label: f"{label}: {gate['found']}, expected {gate['expected']}"
         for label, gate in verdict.gates.items()
@@ -94,14 +96,17 @@ def _newest_verdict(model: str, version: int, ledger: Ledger) -> VerdictRecord |
     return max(verdicts, key=lambda verdict: verdict.judged_at, default=None)
 
 
-def _outdated_gates(verdict: VerdictRecord, current: AliasRecord | None) -> dict[str, str]:
-    """Gates whose evidence names another champion than the present one."""
+def _outdated_gates(verdict: VerdictRecord, current: AliasRecord | None, ledger: Ledger) -> dict[str, str]:
+    """Gates whose evidence is not that of now, and how so."""
     now = None if current is None else current.version
-    return {
-        label: f"{label}: judged against {_named(gate['evidence']['champion'])}, and now there is {_named(now)}"
-        for label, gate in verdict.gates.items()
-        if "champion" in gate["evidence"] and gate["evidence"]["champion"] != now
-    }
+    found: dict[str, str] = {}
+    for label, gate in verdict.gates.items():
+        evidence = gate["evidence"]
+        if "champion" in evidence and evidence["champion"] != now:
+            found[label] = f"{label}: judged against {_named(evidence['champion'])}, and now there is {_named(now)}"
+        elif "audits" in evidence and (why := skew.outdated(evidence, ledger)) is not None:
+            found[label] = f"{label}: {why}"
+    return found
 
 
 def _named(champion: int | None) -> str:

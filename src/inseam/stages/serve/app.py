@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
@@ -12,7 +12,7 @@ from fastapi import Request as HttpRequest
 from fastapi.responses import PlainTextResponse, Response
 from starlette.exceptions import HTTPException
 
-from inseam.kernel.errors import DefinitionError, Problem
+from inseam.kernel.errors import DefinitionError, InseamError, Problem
 from inseam.stages.serve.docs import add_docs
 from inseam.stages.serve.endpoint import ServedEndpoint
 from inseam.stages.serve.front import REQUEST_ID, Front
@@ -56,11 +56,13 @@ def create_app(
     settings: ServeSettings,
     title: str = "Inseam",
     streams: Streams | None = None,
+    audits: Callable[[], Mapping[tuple[str, str], float]] | None = None,
     on_close: Callable[[], None] | None = None,
 ) -> FastAPI:
     """The server's application over ready-made parts. It starts champions and closes the log with its lifespan.
 
     ``streams`` takes the rows that are pushed to ``/sources/NAME/rows``; without it there is no such route.
+    ``audits`` gives the share that agreed in the last audit by what was audited and whose predictions were drawn.
     ``on_close`` runs last, to close what the caller opened (the online store). `DefinitionError` when two endpoints
     cannot be told apart.
     """
@@ -90,7 +92,7 @@ def create_app(
 
     app = ServingApp(title=title, lifespan=lifespan, docs_url=None, redoc_url=None, swagger_ui_oauth2_redirect_url=None)
     app.front = front
-    _add_routes(app)
+    _add_routes(app, audits)
     add_docs(app)
     return app
 
@@ -127,7 +129,7 @@ def _gauge(front: Front) -> None:
         front.metrics.broken.labels(name).set(1 if one.champion.problem is not None else 0)
 
 
-def _add_routes(app: ServingApp) -> None:
+def _add_routes(app: ServingApp, audits: Callable[[], Mapping[tuple[str, str], float]] | None) -> None:
     front = app.front
 
     @app.get("/health", tags=["server"], summary="The process answers")
@@ -152,6 +154,10 @@ def _add_routes(app: ServingApp) -> None:
             for source, (rows, seconds) in (await asyncio.to_thread(front.streams.backlog)).items():
                 front.metrics.behind_rows.labels(source).set(rows)
                 front.metrics.behind_seconds.labels(source).set(seconds)
+        if audits is not None:
+            with suppress(InseamError):  # a ledger that is away: what was last known stays
+                for labels, share in (await asyncio.to_thread(audits)).items():
+                    front.metrics.audit.labels(*labels).set(share)
         return Response(front.metrics.text(), media_type=CONTENT_TYPE)
 
     @app.get("/endpoints", tags=["server"], summary="What is served")

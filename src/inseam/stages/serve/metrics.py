@@ -55,6 +55,13 @@ class Metrics:
             multiprocess_mode="liveall",
         )
         self.broken = worst("inseam_promotion_broken", "1 while the newest promotion cannot be served", ["endpoint"])
+        self.audit = Gauge(
+            "inseam_audit_agreement",
+            "Share of reads that agreed in the last audit",
+            ["subject", "endpoint"],
+            registry=registry,
+            multiprocess_mode="livemostrecent",
+        )
         self.lag = worst("inseam_loop_lag_seconds", "Event-loop lag")
 
         self._answered: dict[tuple[str, str, int], Counter] = {}

@@ -6,6 +6,7 @@ import typer
 
 from inseam.surface.cli import (
     apply,
+    audit,
     build,
     check,
     compact,
@@ -61,6 +62,7 @@ _VERBS = (
     (serve.serve, "serve"),
     (score.score, "score"),
     (replay.replay, "replay"),
+    (audit.audit, "audit"),
     (lineage.lineage, "lineage"),
     (compact.compact, "compact"),
     (status.status, "status"),

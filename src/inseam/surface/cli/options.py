@@ -38,6 +38,16 @@ def instant(text: str | None, option: str) -> int | None:
         ) from None
 
 
+def duration(text: str | None, option: str) -> int | None:
+    """A duration as microseconds; a usage error names the option."""
+    from inseam.kernel.clock import parse_duration
+
+    try:
+        return None if text is None else parse_duration(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint=option) from None
+
+
 def pairs(texts: list[str] | None, option: str) -> dict[str, str]:
     """``NAME=VALUE`` options as a mapping."""
     found: dict[str, str] = {}

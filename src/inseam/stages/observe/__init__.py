@@ -1,0 +1,1 @@
+"""Observe: what was served is held against what the definition gives."""

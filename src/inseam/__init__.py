@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         integer,
         latency,
         model,
+        no_skew,
         no_unseen_features,
         number,
         size,
@@ -45,8 +46,8 @@ _HOMES = {
     "define.entity": "Entity",
     "define.example": "Example",
     "define.feature_view": "FeatureView",
-    "define.model": "Tune at_least at_most beats_champion calibration choice integer latency model no_unseen_features "
-    "number size slice_gap",
+    "define.model": "Tune at_least at_most beats_champion calibration choice integer latency model no_skew "
+    "no_unseen_features number size slice_gap",
     "define.on_demand": "on_demand",
     "define.project": "Project",
     "define.source": "Source Transform transform",
@@ -87,6 +88,7 @@ __all__ = [
     "mean",
     "min",
     "model",
+    "no_skew",
     "no_unseen_features",
     "not_null",
     "number",

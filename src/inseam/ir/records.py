@@ -44,7 +44,7 @@ class RunRecord:
 class LoadRecord:
     """One load of a source. ``status``: begun | committed.
 
-    ``rows_in == rows_accepted + rows_quarantined + rows_ignored``.
+    ``rows_in == rows_accepted + rows_quarantined + rows_ignored + rows_forgotten``.
     """
 
     KEY: ClassVar[tuple[str, ...]] = ("source", "number")
@@ -61,6 +61,8 @@ class LoadRecord:
     findings: dict[str, Any] = field(default_factory=dict)
     rows_ignored: int = 0
     """Rows whose key was there already, where the source says to ignore them."""
+    rows_forgotten: int = 0
+    """Rows of entities that were forgotten."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +103,8 @@ class TrainingSetRecord:
     """table -> version."""
     statistics: dict[str, Any]
     built_at: int
+    erased_at: int | None = None
+    """When its file was removed, because it held an entity that was forgotten."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +187,23 @@ class AuditRecord:
     """The 95 % interval of the share that agrees, how many there were to draw from, stale and missing reads, causes."""
 
 
+@dataclass(frozen=True, slots=True)
+class ErasureRecord:
+    """An entity that was forgotten. ``status``: begun | committed. Its key is nowhere: see `inseam.ir.forgotten`."""
+
+    KEY: ClassVar[tuple[str, ...]] = ("entity", "digest")
+    entity: str
+    digest: str
+    salt: str
+    columns: dict[str, Any]
+    """The key's columns, in order, each with its type."""
+    status: str
+    begun_at: int
+    finished_at: int | None = None
+    report: dict[str, Any] = field(default_factory=dict)
+    """``erased``: place -> rows; ``left``: place -> why it may hold something still."""
+
+
 RECORDS = (
     DefinitionRecord,
     RunRecord,
@@ -195,5 +216,6 @@ RECORDS = (
     AliasRecord,
     MaterializationRecord,
     AuditRecord,
+    ErasureRecord,
 )
 """Every kind of record: the ledger's tables are made from these and from nothing else."""

@@ -60,6 +60,7 @@ def _ingest(
                 "rows_accepted": record.rows_accepted,
                 "rows_quarantined": record.rows_quarantined,
                 "rows_ignored": record.rows_ignored,
+                "rows_forgotten": record.rows_forgotten,
             }
     return record
 

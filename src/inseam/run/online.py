@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from inseam.define.endpoint import Endpoint
 from inseam.define.feature_view import FeatureView
+from inseam.ir.entity_key import value_of
 from inseam.ir.records import MaterializationRecord
 from inseam.kernel import clock
 from inseam.kernel.errors import DataError, NotFoundError, RefusedError
 from inseam.kernel.names import did_you_mean
-from inseam.kernel.types import DataType, Field, Schema
+from inseam.kernel.types import Field, Schema
 from inseam.plan.meaning import lineage
 from inseam.ports.progress import Progress, silent
 from inseam.run.context import Context
@@ -127,18 +127,6 @@ def _typed(entity: Mapping[str, Any], fields: Mapping[str, Field]) -> dict[str, 
 
 def _parse(text: str, field: Field) -> Any:
     try:
-        match field.type:
-            case DataType.INT64:
-                return int(text)
-            case DataType.FLOAT64:
-                return float(text)
-            case DataType.BOOL:
-                return {"true": True, "false": False}[text.lower()]
-            case DataType.DATE:
-                return date.fromisoformat(text)
-            case DataType.TIMESTAMP:
-                return clock.to_datetime(clock.parse_instant(text))
-            case DataType.STRING:
-                return text
-    except (ValueError, KeyError):
+        return value_of(text, field.type)
+    except ValueError:
         raise DataError(f"key {field.name}", f"{text!r}", expected=f"a {field.type.value}") from None

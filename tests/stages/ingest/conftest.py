@@ -68,7 +68,7 @@ class Workplace:
         load = self.ingest(spec)
         assert load is not None
         assert load.status == "committed"
-        assert load.rows_in == load.rows_accepted + load.rows_quarantined + load.rows_ignored
+        assert load.rows_in == load.rows_accepted + load.rows_quarantined + load.rows_ignored + load.rows_forgotten
         after = len(self.rows(spec.name)), len(self.quarantine(spec.name))
         assert after == (before[0] + load.rows_accepted, before[1] + load.rows_quarantined)
         return load

@@ -10,7 +10,8 @@ import numpy as np
 import pyarrow as pa
 
 from inseam.ir.checks import SourceSpec
-from inseam.ir.records import LoadedFileRecord, LoadRecord, SourceSchemaRecord
+from inseam.ir.forgotten import Forgotten
+from inseam.ir.records import ErasureRecord, LoadedFileRecord, LoadRecord, SourceSchemaRecord
 from inseam.ir.relation import INGESTED_AT, SEQUENCE, SYSTEM_COLUMNS
 from inseam.kernel.clock import now
 from inseam.kernel.errors import DataError, DefinitionError
@@ -98,7 +99,8 @@ class Load:
         """
         spec, schema = self._spec, self._schema(inputs)
         number = book.next_number(spec.name, self._tables)
-        with Staging(directory, schema, number, now()) as staging:
+        forgotten = Forgotten(self._ledger.select(ErasureRecord))
+        with Staging(directory, schema, number, now(), forgotten=forgotten) as staging:
             staging.paths = [source.path for source in inputs]
             read = stage(spec, inputs, staging, self._findings, self._progress)
             if spec.query is not None and self._ledger.get(LoadedFileRecord, spec.name, read[0].digest) is not None:
@@ -120,6 +122,7 @@ class Load:
                 rows_accepted=accepted,
                 rows_quarantined=staging.rejected,
                 rows_ignored=staging.ignored,
+                rows_forgotten=staging.dropped,
                 version=None,
                 findings=self._findings.found,
             )

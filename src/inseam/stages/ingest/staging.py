@@ -10,6 +10,7 @@ from types import TracebackType
 
 import pyarrow as pa
 
+from inseam.ir.forgotten import Forgotten
 from inseam.kernel.types import Schema
 from inseam.stages.ingest.cells import Reject
 
@@ -46,6 +47,9 @@ class Staging:
     rejected: int = 0
     ignored: int = 0
     """Rows that are dropped without being wrong: their key is there already."""
+    forgotten: Forgotten = field(default_factory=Forgotten)
+    dropped: int = 0
+    """Rows of forgotten entities."""
     paths: list[str] = field(default_factory=list)
     _rows_writer: pa.ipc.RecordBatchStreamWriter | None = None
     _rejects_writer: pa.ipc.RecordBatchStreamWriter | None = None
@@ -79,12 +83,18 @@ class Staging:
 
     def add(self, batch: pa.RecordBatch) -> None:
         assert self._rows_writer is not None
+        dropped = self.forgotten.rows(dict(zip(batch.schema.names, batch.columns, strict=True)))
+        if dropped is not None:
+            batch = batch.filter(pa.array(~dropped))
+            self.dropped += int(dropped.sum())
         self._rows_writer.write_batch(batch)
         self.rows += batch.num_rows
 
     def reject(self, path: str, rejects: Sequence[Reject]) -> None:
-        self._held += [(path, reject) for reject in rejects]
-        self.rejected += len(rejects)
+        kept = [reject for reject in rejects if not (self.forgotten and self.forgotten.is_named(reject.raw))]
+        self._held += [(path, reject) for reject in kept]
+        self.rejected += len(kept)
+        self.dropped += len(rejects) - len(kept)
         while len(self._held) >= REJECTS_PER_BATCH:
             self._flush()
 

@@ -50,4 +50,5 @@ def _show(loads: Mapping[str, LoadRecord | None]) -> None:
 
 
 def _told(load: LoadRecord) -> list[str]:
-    return [*load.findings, *[f"{load.rows_ignored} ignored"] * bool(load.rows_ignored)]
+    dropped = {"ignored": load.rows_ignored, "forgotten": load.rows_forgotten}
+    return [*load.findings, *(f"{count} {why}" for why, count in dropped.items() if count)]

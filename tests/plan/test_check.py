@@ -162,7 +162,7 @@ MISTAKES = [
     ("integer(2, 5)", "integer(5, 2)", "tune-invalid", LAPSE, "5 to 2", ""),
     ("integer(2, 5)", "number(0, 2, log=True)", "tune-invalid", LAPSE, "0 to 2", ""),
     ("integer(2, 5)", "5", "type-wrong", LAPSE, "Tune: space['depth'] is 5", ""),
-    ('trials=3)', 'trials=3), params={"loss": np.float32(1)}', "value-invalid", LAPSE, "float32", ""),
+    ('trials=3)', 'trials=3), params={"loss": np.float32(1)}', "value-invalid", LAPSE, "params: loss: float32", ""),
     ('unknown="default"', 'unknown="ignore"', "choice-invalid", "endpoint:lapse", "'ignore'", ""),
     ('unknown="default"', 'unknown="reject"', "defaults-unused", "endpoint:lapse", "'reject'", "default"),
     ('max_staleness="2d"', 'unavailable="wait"', "choice-invalid", "endpoint:lapse", "'wait'", ""),

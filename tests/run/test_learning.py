@@ -91,6 +91,7 @@ def test_killed_at_any_instant_a_tuned_training_is_done_once(loaded: Path, seed:
         assert alias is not None and alias.version == 1
         made_by = ledger.get(RunRecord, version.provenance["run"])
         assert made_by is not None and made_by.status == "succeeded"
+        assert not ledger.select(RunRecord, status="running")
     assert tracked(loaded, "tuned") == (["FINISHED"], ["1"])
     (study,) = optuna.get_all_study_summaries(f"sqlite:///{loaded}/.inseam/optuna.db")
     trials = optuna.load_study(study_name=study.study_name, storage=f"sqlite:///{loaded}/.inseam/optuna.db").trials

@@ -15,7 +15,7 @@ from inseam.define.expect import caller_place, expect_types, imported_now
 from inseam.ir.functions import FunctionRef
 from inseam.kernel.clock import format_duration, format_instant, parse_duration, parse_instant
 from inseam.kernel.errors import DefinitionError, Place, Problem
-from inseam.kernel.frozen import METADATA, canonical, said
+from inseam.kernel.frozen import METADATA, part, said
 from inseam.kernel.names import Ref, is_name
 
 _collected: ContextVar[tuple[list[Declaration], str] | None] = ContextVar("inseam_collected", default=None)
@@ -116,7 +116,7 @@ class Declaration:
     def meaning(self) -> dict[str, Any]:
         """What this declaration says, as canonical data without metadata; functions by the digest of their source."""
         return {"kind": self.KIND} | {
-            name: FunctionRef.of(value).digest if inspect.isfunction(value) else canonical(value)
+            name: FunctionRef.of(value).digest if inspect.isfunction(value) else part(name, value)
             for name, value in said(self).items()
         }
 

@@ -13,7 +13,7 @@ from inseam.define.declaration import SQL, Declaration, frozen_mapping, tuple_of
 from inseam.ir.checks import EPOCHS, CheckSpec
 from inseam.ir.relation import SYSTEM_COLUMNS
 from inseam.kernel.errors import Problem
-from inseam.kernel.frozen import METADATA
+from inseam.kernel.frozen import METADATA, UNSAID
 from inseam.kernel.names import did_you_mean
 from inseam.kernel.types import DataType
 
@@ -52,7 +52,7 @@ class Source(Declaration):
     timezone: str = field(default="UTC", kw_only=True)
     ambiguous: str = field(default="quarantine", kw_only=True)
     timestamp_formats: tuple[str, ...] = field(default=(), kw_only=True)
-    decimal: str = field(default=".", kw_only=True)
+    decimal: str = field(default=".", kw_only=True, metadata=UNSAID)
     encoding: str | None = field(default=None, kw_only=True)
     delimiter: str | None = field(default=None, kw_only=True)
     key: tuple[str, ...] | str = field(default=(), kw_only=True)

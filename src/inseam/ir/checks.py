@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from inseam.kernel.frozen import METADATA
+from inseam.kernel.frozen import METADATA, UNSAID
 from inseam.kernel.types import Schema
 
 EPOCHS = {"epoch_s": 1_000_000, "epoch_ms": 1_000, "epoch_us": 1}
@@ -71,7 +71,7 @@ class SourceSpec:
     """A local time that a DST change makes ambiguous or impossible: ``quarantine`` | ``earliest`` | ``latest``."""
     timestamp_formats: tuple[str, ...] = ()
     """strptime's, tried in their order before ISO 8601; one of `EPOCHS` among them reads whatever is a number."""
-    decimal: str = "."
+    decimal: str = field(default=".", metadata=UNSAID)
     """``.`` or ``,`` between a number's whole part and its fraction; the other one parts thousands."""
     encoding: str | None = None
     delimiter: str | None = None

@@ -23,6 +23,7 @@ def canonical(value: Any) -> Any:
 
     A record becomes ``{"": class name, field: ...}`` without its metadata fields. An object may give its own form by a
     ``__canonical__()`` method: a reference gives its name, a function the digest of its source.
+    TypeError names the part that has none.
     """
     own = getattr(value, "__canonical__", None)
     if own is not None and not isinstance(value, type):
@@ -34,14 +35,22 @@ def canonical(value: Any) -> Any:
     if isinstance(value, float):
         return {"": "float", "hex": value.hex()}
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {"": type(value).__name__} | {name: canonical(item) for name, item in said(value).items()}
+        return {"": type(value).__name__} | {name: part(name, item) for name, item in said(value).items()}
     if isinstance(value, Mapping):
-        return {str(key): canonical(item) for key, item in sorted(value.items(), key=lambda kv: str(kv[0]))}
+        return {str(key): part(str(key), item) for key, item in sorted(value.items(), key=lambda kv: str(kv[0]))}
     if isinstance(value, tuple | list):
         return [canonical(item) for item in value]
     if isinstance(value, frozenset | set):
         return sorted((canonical(item) for item in value), key=json.dumps)
     raise TypeError(f"{type(value).__name__} has no canonical form")
+
+
+def part(name: str, value: Any) -> Any:
+    """The canonical form of a part of something, named where it has none."""
+    try:
+        return canonical(value)
+    except TypeError as error:
+        raise TypeError(f"{name}: {error}") from None
 
 
 def said(record: Any) -> dict[str, Any]:

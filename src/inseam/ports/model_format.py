@@ -22,7 +22,7 @@ class Predictor(Protocol):
         """float64 of shape (rows, columns) in; float64 out.
 
         Binary: the probability of the positive class, (rows,). Multiclass: a probability a class, (rows, classes).
-        Regression: the value, (rows,).
+        Regression: the value, (rows,). `DataError` for rows to which the model has no answer.
         """
 
 

@@ -16,7 +16,7 @@ from inseam.plan.schemas import Schemas
 from inseam.ports.bundle import digest
 from inseam.ports.progress import Progress, silent
 from inseam.run.context import Context
-from inseam.run.runs import run
+from inseam.run.runs import close_killed, run
 from inseam.run.settling import settle
 
 CHAMPION = "champion"
@@ -69,6 +69,7 @@ def train(
     One that was killed, or failed, after it had registered its version is taken up where it was, and makes no second.
     """
     schemas = context.checked()
+    close_killed(context.ledger)
     spec = context.model(name, schemas)
     record = build_training_set(context, context.project.get(Model, name).training_set.name, progress=progress)
     with run(context.ledger, "train", name, spec.fingerprint, {"training_set": record.fingerprint}) as opened:

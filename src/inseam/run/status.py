@@ -15,6 +15,7 @@ from inseam.plan.meaning import lineage
 from inseam.run.context import Context
 from inseam.run.freshening import applied
 from inseam.run.online import online_record
+from inseam.run.runs import close_killed
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +57,7 @@ class Status:
 
 
 def status(context: Context) -> Status:
+    close_killed(context.ledger)
     return Status(
         tuple(_source(context, source.name) for source in context.project.all(Source)),
         tuple(_view(context, view.name) for view in context.online_views()),

@@ -273,9 +273,11 @@ class Workspace:
         return status(self.context)
 
     def runs(self, *, limit: int = 20) -> list[RunRecord]:
-        """The newest runs, newest first."""
+        """The newest runs, newest first; those whose processes were killed are found to have failed."""
         from inseam.ir.records import RunRecord
+        from inseam.run.runs import close_killed
 
+        close_killed(self.context.ledger)
         return self.context.ledger.select(RunRecord)[::-1][:limit]
 
     def models(self) -> tuple[str, ...]:

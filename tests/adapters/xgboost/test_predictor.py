@@ -1,13 +1,14 @@
 """The compiled walk against the library, over boosters, objectives and kinds of splits."""
 
 import numpy as np
+import pandas as pd
 import pytest
 import xgboost
 
 from inseam.adapters.xgboost.format import XgboostFormat
 from inseam.adapters.xgboost.predictor import ForestPredictor, LibraryPredictor
 from inseam.ir.training import Task
-from inseam.kernel.errors import UnsafeArtifactError
+from inseam.kernel.errors import DataError, UnsafeArtifactError
 
 ROWS, COLUMNS = 600, 5
 CATEGORIES = {"feature_types": ["q", "q", "q", "c", "q"], "enable_categorical": True}
@@ -95,6 +96,18 @@ def test_numbers_beyond_float32_are_read_as_the_library_reads_them(booster, tmp_
     said = _opened(model, tmp_path, Task.REGRESSION).predict(asked)
     np.testing.assert_allclose(said, model.get_booster().inplace_predict(asked), rtol=1e-6)
     assert said[0] != said[1]
+
+
+def test_a_linear_booster_names_the_columns_that_are_infinite(tmp_path):
+    matrix, score = _data()
+    named = pd.DataFrame(matrix, columns=[f"f{place}" for place in range(COLUMNS)])
+    predictor = _opened(
+        xgboost.XGBRegressor(n_estimators=5, booster="gblinear").fit(named, score), tmp_path, Task.REGRESSION
+    )
+    asked = np.where(np.arange(COLUMNS) == 1, np.array([[1e300], [np.nan]]), 0.5)
+    with pytest.raises(DataError, match="infinite as float32: f1"):
+        predictor.predict(asked)
+    assert np.isfinite(predictor.predict(asked[1:])).all()
 
 
 def test_early_stopping_keeps_the_best_round(tmp_path):

@@ -9,7 +9,7 @@ from serving_world import BOUNDARY, CUSTOMERS, DAY, ROW, Held, bundle, endpoint,
 from inseam.adapters.delta.tables import DeltaTables
 from inseam.ir.training import Task
 from inseam.kernel.clock import format_instant
-from inseam.kernel.errors import DefinitionError
+from inseam.kernel.errors import DataError, DefinitionError
 from inseam.stages.serve.app import create_app
 from inseam.stages.serve.compact import compact
 from inseam.stages.serve.endpoint import Champion, ServedEndpoint
@@ -212,6 +212,17 @@ def test_a_failure_inside_answers_500_without_its_text_and_spares_the_others(ser
     assert bad.status_code == 500 and "division" not in bad.text and "ZeroDivision" not in bad.text
     assert good.status_code == 200
     assert 'inseam_failures_total{endpoint="broken"} 1.0' in metrics
+
+
+def test_what_a_model_has_no_answer_to_is_the_requests_fault(serve):
+    def predict(matrix):
+        raise DataError("model input", "infinite as float32: amount")
+
+    strict = endpoint()
+    strict.champion.current.bundle.predictor.predict = predict
+    with serve(strict) as client:
+        told = client.post(PREDICT, json=ROW)
+    assert told.status_code == 422 and "amount" in told.text
 
 
 def test_readiness_waits_for_a_model_and_names_what_is_wrong(serve):

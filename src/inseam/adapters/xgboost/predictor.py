@@ -33,8 +33,17 @@ class LibraryPredictor:
         narrow = _narrowed(matrix, self._width)
         if self._can_inplace:
             return np.asarray(self._booster.inplace_predict(narrow, validate_features=False), np.float64)
+        self._check_finite(narrow)
         rows = xgboost.DMatrix(narrow, nthread=1)
         return np.asarray(self._booster.predict(rows, validate_features=False), np.float64)
+
+    def _check_finite(self, narrow: np.ndarray) -> None:
+        """`DataError` names the columns in which a sum of products has no answer; trees have one, and are not asked."""
+        infinite = np.flatnonzero(np.isinf(narrow).any(axis=0)).tolist()
+        if infinite:
+            names = self._booster.feature_names or [f"column {place + 1}" for place in range(self._width)]
+            told = ", ".join(names[place] for place in infinite)
+            raise DataError("model input", f"infinite as float32: {told}", expected="finite numbers, or none")
 
 
 class ForestPredictor:

@@ -18,7 +18,7 @@ import numpy as np
 
 from inseam.ir.training import EndpointSpec
 from inseam.kernel.clock import now
-from inseam.kernel.errors import NotFoundError, Problem, UnavailableError
+from inseam.kernel.errors import DataError, NotFoundError, Problem, UnavailableError
 from inseam.kernel.frozen import fingerprint
 from inseam.kernel.types import Field
 from inseam.stages.serve.cells import Cells
@@ -132,7 +132,7 @@ class Batcher:
         if spec.unknown == "reject" and looked.unknown is not None:
             raise _rejected(spec, looked.keys, int(looked.unknown.argmax()))
         derived = derive(champion.bundle, looked.columns)
-        output = outputs(champion.bundle, looked.columns)
+        output = _asked(champion, looked)
         views = _view_columns(spec, looked, at)
         context, derived_cells = _context(spec, champion)
         numbers = make_ids(at, _tag(spec.name), len(rows))
@@ -203,6 +203,14 @@ def _view_columns(spec: EndpointSpec, looked: Looked, at: int) -> ViewColumns:
         versions = [np.where(absent, NO_VERSION, version) for absent, _, version, _ in pairs]
         stale = [old & ~absent for absent, _, _, old in pairs]
     return ViewColumns(names, boundaries, versions, missing, stale, has_missing=looked.has_missing)
+
+
+def _asked(champion: Champion, looked: Looked) -> np.ndarray:
+    """The model's outputs; what it has no answer to is the request's fault."""
+    try:
+        return outputs(champion.bundle, looked.columns)
+    except DataError as error:
+        raise RequestRefusedError(422, error.problems[0]) from error
 
 
 @lru_cache(maxsize=256)

@@ -19,7 +19,14 @@ if TYPE_CHECKING:
     from inseam.run.workspace import Workspace
 
 INTERRUPTED = 130
-_OF_THE_MACHINE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EMFILE)
+_OF_THE_MACHINE = {
+    **dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS), "give the right to it, or name another place"),
+    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT, errno.EIO), "make room on a disk that is whole"),
+    **dict.fromkeys((errno.EMFILE, errno.ENFILE), "raise the limit of open files (ulimit -n)"),
+    **dict.fromkeys((errno.EISDIR, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP), "name another place"),
+    errno.EFBIG: "raise the limit of a file's size (ulimit -f), or use another file system",
+}
+"""What is the user's to mend, and how."""
 
 
 @contextmanager
@@ -66,8 +73,7 @@ def verb(function: Callable[..., None]) -> Callable[..., None]:
 
 def _of_the_machine(error: OSError) -> InseamError:
     """A file or disk that is not as it should be is the user's to mend; any other `OSError` is ours, and is raised."""
-    if error.errno not in _OF_THE_MACHINE:
+    if error.errno is None or error.errno not in _OF_THE_MACHINE:
         raise error
-    return SettingError(
-        str(error.filename or "the disk"), os.strerror(error.errno or 0), mend="make room, or give the right to write"
-    )
+    mend = _OF_THE_MACHINE[error.errno]
+    return SettingError(str(error.filename or "the disk"), os.strerror(error.errno), mend=mend)

@@ -1,0 +1,36 @@
+"""What goes wrong in a verb: a message, a mend and an exit code, no traceback."""
+
+from __future__ import annotations
+
+import resource
+import signal
+from pathlib import Path
+
+import pytest
+import typer
+
+from inseam.surface.cli.session import verb
+
+
+def test_a_file_that_grows_past_its_limit_is_the_users_to_mend(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    assert signal.getsignal(signal.SIGXFSZ) == signal.SIG_IGN
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1_000, before[1]))
+    try:
+        with pytest.raises(typer.Exit) as ended:
+            verb(lambda: (tmp_path / "rows").write_bytes(bytes(2_000)) and None)()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert ended.value.exit_code == 7
+    assert "ulimit -f" in capsys.readouterr().err
+
+
+def test_a_fault_of_ours_is_raised(capsys: pytest.CaptureFixture[str]) -> None:
+    def broken() -> None:
+        raise ChildProcessError(10, "No child processes")
+
+    with pytest.raises(ChildProcessError):
+        verb(broken)()
+    assert capsys.readouterr().err == ""

@@ -20,14 +20,15 @@ from inseam.surface.cli.main import app as command_line
 
 NOON = parse_instant("2024-06-01T12:00:00Z")
 DEFINITIONS = """
-from inseam import Entity, FeatureView, Source, count, last, sum
+from inseam import Entity, FeatureView, Source, count, last, quantile, sum
 columns = {"at": "timestamp", "customer_id": "int64", "amount": "float64"}
 customer = Entity("customer", key="customer_id")
 orders = Source("orders", "orders", timestamp="at", schema=columns)
 pushed = Source("pushed", timestamp="at", schema=columns, stream=True)
 daily = FeatureView("daily", orders, customer, every="1d", features={"spend": sum("amount", over="30d"), "n": count()})
-fresh = FeatureView("fresh", pushed, customer, every="1s", features={"recent": sum("amount", over="1h"),
-                                                                     "newest": last("amount")})
+fresh = FeatureView("fresh", pushed, customer, every="1s", features={
+    "recent": sum("amount", over="1h"), "middle": quantile("amount", 0.4), "newest": last("amount"),
+})
 """
 
 
@@ -81,7 +82,7 @@ def test_tiles_agree_and_a_damaged_one_is_found(workspace: Workspace) -> None:
     for second in range(4):
         with frozen_at(NOON + second * SECOND):
             rows = [
-                {"at": f"2024-06-01T11:{late:02d}:00Z", "customer_id": late % 5, "amount": second + 0.1}
+                {"at": f"2024-06-01T11:{late:02d}:00Z", "customer_id": late % 5, "amount": late * 0.37 + second}
                 for late in range(3, 59, 7)
             ]
             workspace.push("pushed", rows, key=str(second))

@@ -97,8 +97,9 @@ def _quantile(spec: AggregateSpec, __: Measure, state: State) -> Any:
         return None
     place = (cells.size - 1) * spec.quantile
     low = math.floor(place)
-    high = min(low + 1, cells.size - 1)
-    return float(cells[low] + (cells[high] - cells[low]) * (place - low))
+    below, above = float(cells[low]), float(cells[min(low + 1, cells.size - 1)])
+    # In the very order in which the engines interpolate: another one gives other bits.
+    return below if place == low else below * (1.0 - (place - low)) + above * (place - low)
 
 
 _FINISHES: dict[AggregateKind, Callable[[AggregateSpec, Measure, State], Any]] = {

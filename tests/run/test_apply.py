@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from inseam.ir.records import DefinitionRecord, MaterializationRecord
-from inseam.kernel.errors import ConflictError, RefusedError
+from inseam.ir.records import AliasRecord, DefinitionRecord, MaterializationRecord
+from inseam.kernel.clock import DAY, frozen_at, now
+from inseam.kernel.errors import ConflictError, NotFoundError, RefusedError
 from inseam.plan.diff import Change
 from inseam.run.workspace import open as open_workspace
 
@@ -53,6 +55,28 @@ def test_a_window_changes_the_view_and_alters_what_is_made_from_it(applied: Path
             assert changes[ref].because == ("feature_view:spend",)
         assert [w.verb for w in workspace.apply().done] == ["materialize"]
         assert workspace.plan().is_empty
+
+
+def test_online_rows_go_a_week_after_nobody_reads_them_any_more(served_project: Path, tmp_path: Path) -> None:
+    project = tmp_path / "copy"
+    shutil.copytree(served_project, project)
+    redefine(project, 'over="30d"),\n    "spend_30d"', 'over="60d"),\n    "spend_30d"')
+    with open_workspace(project) as workspace:
+        (old,) = workspace.context.online.tables()
+        with pytest.raises(NotFoundError, match="under this definition"):
+            workspace.fetch(["spend"], [{"customer_id": 1}])
+        workspace.apply()
+        (champion,) = workspace.context.ledger.select(AliasRecord)
+        assert workspace.plan().is_empty
+        with frozen_at(now() + 8 * DAY):
+            assert workspace.plan().is_empty, "the champion was trained on them"
+            workspace.context.ledger.delete(champion)
+            assert [(work.verb, work.subject) for work in workspace.plan().work] == [("prune", old)]
+            assert [work.verb for work in workspace.apply().done] == ["prune"]
+            assert workspace.plan().is_empty
+        (kept,) = workspace.context.online.tables()
+        assert kept.startswith("spend@") and kept != old
+        workspace.fetch(["spend"], [{"customer_id": 1}])
 
 
 def test_what_means_the_same_changes_nothing(applied: Path) -> None:

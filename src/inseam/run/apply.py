@@ -30,6 +30,7 @@ from inseam.ports.progress import Progress, silent
 from inseam.run.context import Context
 from inseam.run.online import materialize_view
 from inseam.run.runs import run
+from inseam.run.unread import PRUNE, forget, prune, unread
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +47,7 @@ def make_plan(context: Context) -> Plan:
     context.checked()
     changes = compare(context.project, context.ledger.select(DefinitionRecord))
     meaning = fingerprint([lineage(item) for item in context.project.declarations])
-    work = (*_loads(context), *_materializations(context), *_drops(context, removed_sources(changes)))
+    work = (*_loads(context), *_materializations(context), *_drops(context, removed_sources(changes)), *unread(context))
     return Plan(context.project.name, meaning, changes, work)
 
 
@@ -105,7 +106,7 @@ def apply(
             )
         with run(context.ledger, "apply", context.project.name, plan.fingerprint) as opened:
             _record(context, plan)
-            done = tuple(_do(context, plan, work, as_of, progress) for work in plan.work if work.verb != "ingest")
+            done = tuple(work for work in plan.work if _do(context, plan, work, as_of, progress))
             opened.outputs = {"done": [f"{w.verb} {w.subject}" for w in done]}
     return Applied(plan, done, tuple(w for w in plan.work if w.verb == "ingest"))
 
@@ -124,13 +125,16 @@ def _record(context: Context, plan: Plan) -> None:
     context.ledger.delete(*(r for ref in gone if (r := context.ledger.get(DefinitionRecord, ref)) is not None))
 
 
-def _do(context: Context, plan: Plan, work: Work, as_of: int | None, progress: Progress) -> Work:
+def _do(context: Context, plan: Plan, work: Work, as_of: int | None, progress: Progress) -> bool:
+    """Whether it was done: loads are left to their own verb, rows that are being written for another time."""
     if work.verb == "materialize":
         materialize_view(context, work.subject, as_of=as_of, progress=progress)
     elif work.verb == "drop":
         reached = next((c.reaches for c in plan.changes if c.ref == f"source:{work.subject}"), ())
         _drop_source(context, work.subject, reached)
-    return work
+    elif work.verb == PRUNE:
+        return prune(context, work.subject)
+    return work.verb != "ingest"
 
 
 def _drop_source(context: Context, name: str, reached: tuple[str, ...]) -> None:
@@ -142,7 +146,7 @@ def _drop_source(context: Context, name: str, reached: tuple[str, ...]) -> None:
     for table in (f"sources/{name}", f"quarantine/{name}"):
         if table in context.tables.list():
             context.tables.drop(table)
-    _forget_online(context, {Ref.parse(ref).name for ref in reached if ref.startswith(f"{FeatureView.KIND}:")})
+    forget(context, {Ref.parse(ref).name for ref in reached if ref.startswith(f"{FeatureView.KIND}:")})
     ledger = context.ledger
     for record in ledger.select(TrainingSetRecord):
         if f"sources/{name}" in record.snapshots:
@@ -156,13 +160,3 @@ def _drop_source(context: Context, name: str, reached: tuple[str, ...]) -> None:
         *ledger.select(SourceSchemaRecord, source=name),
         *(record for record in gone if record is not None),
     )
-
-
-def _forget_online(context: Context, views: set[str]) -> None:
-    """Drop online rows of these views under every definition but the present one, which reads another source."""
-    from inseam.stages.features.materialize import prune
-
-    tables = [table.rpartition("@") for table in context.online.tables()]
-    others = {(view, fingerprint) for view, _, fingerprint in tables if view not in views}
-    declared = {(view.name, lineage(view)) for view in context.project.all(FeatureView)}
-    prune(context.online, context.ledger, others | declared)

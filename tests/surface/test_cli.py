@@ -101,6 +101,12 @@ def test_a_source_that_fails_keeps_no_other_from_being_loaded(root: Path) -> Non
     (root / "shop.py").write_text(GOOD.replace("orders = ", f"{first}orders = ") + last)
     (root / "broken.csv").write_text("when,n\n2024-01-01,1\n")
 
+    told = inseam(root, "ingest", "orders", "absent", "--history", "--json")
+
+    assert told.returncode == 4
+    found = json.loads(told.stdout)
+    assert (found["loads"]["orders"]["rows_accepted"], found["problems"][0]["subject"]) == (1, "source:absent")
+
     told = inseam(root, "ingest", "--history")
 
     assert told.returncode == 4

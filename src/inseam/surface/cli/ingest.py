@@ -6,8 +6,9 @@ from typing import Annotated
 import typer
 
 from inseam.ir.records import LoadRecord
+from inseam.kernel.errors import InseamError
 from inseam.surface.cli import options, terminal
-from inseam.surface.cli.session import workspace
+from inseam.surface.cli.session import told, workspace
 
 
 def ingest(
@@ -31,8 +32,11 @@ def ingest(
     try:
         with workspace(project, environment) as opened, terminal.bars(is_silent=json) as progress:
             opened.ingest(*(sources or ()), is_history=history, watermark=watermark, progress=progress, loads=loads)
+    except InseamError as error:
+        if json:  # the other sources were loaded
+            raise told(error, is_json=True, loads=loads) from None
+        raise
     finally:
-        # Also when a source failed: the others were loaded.
         if loads and not json:
             _show(loads)
     if json:

@@ -59,16 +59,21 @@ def verb(function: Callable[..., None]) -> Callable[..., None]:
             function(*arguments, **options)
         except (InseamError, OSError) as raised:
             error = raised if isinstance(raised, InseamError) else _of_the_machine(raised)
-            if options.get("json"):
-                terminal.print_json({"problems": [problem.as_dict() for problem in error.problems]})
-            else:
-                terminal.print_problems(error.problems)
-            raise typer.Exit(error.exit_code) from None
+            raise told(error, is_json=bool(options.get("json"))) from None
         except KeyboardInterrupt:
             terminal.err().print("interrupted; run the same command again to go on")
             raise typer.Exit(INTERRUPTED) from None
 
     return run
+
+
+def told(error: InseamError, *, is_json: bool, **done: Any) -> typer.Exit:
+    """Print the problems, as JSON with what was ``done`` all the same; to be raised."""
+    if is_json:
+        terminal.print_json({"problems": [problem.as_dict() for problem in error.problems], **done})
+    else:
+        terminal.print_problems(error.problems)
+    return typer.Exit(error.exit_code)
 
 
 def _of_the_machine(error: OSError) -> InseamError:

@@ -25,7 +25,7 @@ FROM_NOTHING = (
     "aggregates",
 )
 ON_DATA = ("write-an-on-demand-feature", "find-features", "tune-a-model")
-ON_A_MODEL = ("gates-and-promotion", "score-a-batch", "read-the-prediction-log")
+ON_A_MODEL = ("gates-and-promotion", "score-a-batch", "read-the-prediction-log", "audit")
 WITH_TESTS_OF_THEIR_OWN = (
     "use-postgresql",
     "add-a-model-format",

@@ -42,7 +42,7 @@ class Comparison:
 
 
 _ROWS = AggregateSpec("rows", AggregateKind.COUNT, DataType.INT64)
-_ADDED = (AggregateKind.SUM, AggregateKind.MEAN, AggregateKind.STD)
+_PICKED = (AggregateKind.MIN, AggregateKind.MAX, AggregateKind.FIRST, AggregateKind.LAST, AggregateKind.QUANTILE)
 _TOLERANCE = 1e-9
 
 
@@ -59,7 +59,7 @@ class Comparer:
         self, view: WindowedAggregate, version: int, engine: Engine, *, is_tiled: bool = False, most: int = 16
     ) -> None:
         self._view, self._version, self._engine, self._most = view, version, engine, most
-        self._added = {a.name for a in view.aggregates if is_tiled and a.kind in _ADDED}
+        self._added = {a.name for a in view.aggregates if is_tiled and a.kind not in _PICKED}
 
     def compare(self, reads: Reads) -> Comparison:
         newest = recompute(self._engine, self._view.at(self._version), reads)

@@ -1,0 +1,1 @@
+"""A soak: rows are pushed and read while everything that moves them is killed and started again."""

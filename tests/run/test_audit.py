@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from inseam.ir.records import AuditRecord, RunRecord
+from inseam.ir.records import RunRecord
 from inseam.kernel.clock import DAY, HOUR, SECOND, frozen_at, parse_instant
 from inseam.kernel.errors import NotFoundError
 from inseam.run.audit import agreements
@@ -72,7 +72,7 @@ def test_materialized_rows_agree_until_the_past_is_changed(workspace: Workspace)
         assert dict(found.causes) == {"late rows": 1}
         assert [difference.entity for difference in found.differences] == [{"customer_id": 5}]
         assert agreements(workspace.context) == {("feature_view:daily", ""): 7 / 8}
-        (record,) = workspace.context.ledger.select(AuditRecord)
+        (record,) = workspace.status().audits
         assert (record.rows, record.equal, record.facts["causes"]) == (8, 7, {"late rows": 1})
         last = workspace.context.ledger.select(RunRecord, step="audit")[-1]
         assert last.outputs["feature_view:daily"]["equal"] == 7
@@ -123,4 +123,6 @@ def test_the_command_line_tells_what_differs_and_exits_with_11(workspace: Worksp
     code, told = audit("--online", "daily", "--at-least", "0.5")
     assert code == 0
     assert "customer_id=2" in told
+    done = CliRunner().invoke(command_line, ["status", "--project", str(root)])
+    assert "feature_view:daily  online rows" in done.output
     assert audit("--since", "soon")[0] == 2

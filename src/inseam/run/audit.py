@@ -58,10 +58,15 @@ def audit(
     return found
 
 
+def last_audits(context: Context) -> tuple[AuditRecord, ...]:
+    """Of each subject and endpoint, whichever its definition was then."""
+    audits = sorted(context.ledger.select(AuditRecord), key=lambda record: record.audited_at)
+    return tuple({(one.subject, one.endpoint): one for one in audits}.values())
+
+
 def agreements(context: Context) -> dict[tuple[str, str], float]:
     """(subject, endpoint or "") -> the share that agreed in the last audit."""
-    audits = sorted(context.ledger.select(AuditRecord), key=lambda record: record.audited_at)
-    return {(one.subject, one.endpoint): one.equal / one.rows for one in audits}
+    return {(one.subject, one.endpoint): one.equal / one.rows for one in last_audits(context)}
 
 
 def _served(context: Context, name: str | None, most: int, since: int) -> Iterator[Audited]:

@@ -8,10 +8,11 @@ from typing import Any
 from inseam.define.feature_view import FeatureView
 from inseam.define.model import Model
 from inseam.define.source import Source
-from inseam.ir.records import AliasRecord, LoadRecord, ModelVersionRecord, SourceSchemaRecord
+from inseam.ir.records import AliasRecord, AuditRecord, LoadRecord, ModelVersionRecord, SourceSchemaRecord
 from inseam.kernel import clock
 from inseam.kernel.clock import Step, parse_duration
 from inseam.plan.meaning import lineage
+from inseam.run.audit import last_audits
 from inseam.run.context import Context
 from inseam.run.freshening import applied
 from inseam.run.online import online_record
@@ -51,6 +52,7 @@ class Status:
     sources: tuple[SourceStatus, ...]
     views: tuple[ViewStatus, ...]
     models: tuple[ModelStatus, ...]
+    audits: tuple[AuditRecord, ...]
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -62,6 +64,7 @@ def status(context: Context) -> Status:
         tuple(_source(context, source.name) for source in context.project.all(Source)),
         tuple(_view(context, view.name) for view in context.online_views()),
         tuple(_model(context, name) for name in _models(context)),
+        last_audits(context),
     )
 
 

@@ -8,7 +8,7 @@ from inseam.surface.cli.session import workspace
 def status(
     project: options.Project = options.HERE, environment: options.Environment = None, json: options.Json = False
 ) -> None:
-    """What is loaded, built, promoted and online now.
+    """What is loaded, built, promoted and online now, and what the last audits said.
 
     Example: inseam status --json
     """
@@ -28,6 +28,12 @@ def status(
         [(v.name, v.rows, _instant(v.boundary), v.is_stale) for v in now.views],
     )
     terminal.table("Models", ("model", "versions", "champion"), [(m.name, m.versions, m.champion) for m in now.models])
+    if now.audits:
+        terminal.table(
+            "Audits",
+            ("what", "read by", "rows", "agree", "audited"),
+            [(a.subject, a.endpoint or "online rows", a.rows, a.equal, _instant(a.audited_at)) for a in now.audits],
+        )
 
 
 def _instant(value: int | None) -> str | None:

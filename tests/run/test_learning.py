@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import random
 import signal
 import subprocess
 import sys
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
@@ -101,15 +106,49 @@ def test_killed_at_any_instant_a_tuned_training_is_done_once(loaded: Path, seed:
     assert [place for place in (loaded / ".inseam" / "untracked").iterdir() if not place.name.startswith(".")] == []
 
 
+@contextmanager
+def dying_tracker() -> Iterator[str]:
+    """The URL of a server that knows the experiment, begins a run of it, and then answers nobody any more."""
+    experiment = {"experiment_id": "1", "name": "plain", "lifecycle_stage": "active", "artifact_location": "file:/x"}
+    info = {"run_id": "r", "experiment_id": "1", "status": "RUNNING", "artifact_uri": "file:/x/r", "start_time": 1}
+    answers = {"get-by-name": {"experiment": experiment}, "search": {}, "create": {"run": {"info": info, "data": {}}}}
+
+    class Dying(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            answer = answers.pop(self.path.partition("?")[0].rpartition("/")[2], None)
+            if answer is None:
+                server.socket.close()
+                self.connection.close()
+                return
+            body = json.dumps(answer).encode()
+            self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        do_POST = do_GET  # noqa: N815 - the library's name
+
+        def log_message(self, *_: object) -> None:
+            """Says nothing."""
+
+    server = HTTPServer(("127.0.0.1", 0), Dying)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    assert not answers, "it was killed half-way"
+    server.shutdown()
+
+
 def test_what_was_trained_without_a_tracker_is_whole_and_tracked_later(
     loaded: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    monkeypatch.setenv("INSEAM_TRACKING", "http://127.0.0.1:9")
-    with open_workspace(loaded) as workspace:
-        trained = workspace.train("plain", params={"max_depth": 1})
-        assert trained.champion is not None
-        assert trained.untracked == ("plain@1",)
+    with dying_tracker() as url:
+        monkeypatch.setenv("INSEAM_TRACKING", url)
+        with open_workspace(loaded) as workspace:
+            trained = workspace.train("plain", params={"max_depth": 1})
+            assert trained.champion is not None
+            assert trained.untracked == ("plain@1",)
     assert "plain@1 is not tracked yet" in caplog.text
     assert "cannot be reached" in caplog.text
 

@@ -11,8 +11,8 @@ from inseam.define.project import Project, load
 SHOP = """\
 import numpy as np
 from inseam import (Endpoint, Entity, FeatureView, Label, Source, Split, Transform, TrainingSet, Tune, at_least,
-                    beats_champion, calibration, check, count, first, integer, last, mean, model, not_null, number,
-                    on_demand, quantile, rows, slice_gap, snapshots, sum, table, transform)
+                    beats_champion, calibration, check, count, first, integer, last, mean, model, no_skew, not_null,
+                    number, on_demand, quantile, rows, slice_gap, snapshots, sum, table, transform)
 
 customer = Entity("customer", key="customer_id")
 store = Entity("store", key="store_id")

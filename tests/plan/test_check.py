@@ -157,6 +157,8 @@ MISTAKES = [
     ("spend_30d: float, keenness", "*spend_30d, keenness", "parameter-invalid", "on_demand:basket_ratio", "*", ""),
     ("def train(data, params)", "def train(data)", "signature-wrong", LAPSE, "too many", ""),
     ("beats_champion()", "beats_champion(confidence=5)", "gate-invalid", LAPSE, "confidence=5", ""),
+    ("beats_champion()", 'no_skew(within="soon")', "gate-invalid", LAPSE, "within=soon", ""),
+    ("beats_champion()", "no_skew(1.5)", "gate-invalid", LAPSE, "at_least=1.5", ""),
     ("beats_champion()", "calibration(-1)", "gate-invalid", LAPSE, "at_most=-1", ""),
     ("def train(data", "async def train(data", "function-invalid", LAPSE, "before it is done", ""),
     ("integer(2, 5)", "integer(5, 2)", "tune-invalid", LAPSE, "5 to 2", ""),

@@ -87,6 +87,7 @@ def test_duckdb_reads_a_snapshot_from_there_as_from_disk(endpoint: str, home: st
     assert found[0].sort_by("n").equals(found[1].sort_by("n"))
 
 
+@pytest.mark.filterwarnings("error::pytest.PytestUnraisableExceptionWarning")
 def test_a_lost_data_file_is_said_by_the_engine(endpoint: str, home: str, tmp_path: Path) -> None:
     tables = DeltaTables(home, options(endpoint))
     tables.append("t", pa.table({"at": pa.array([1], pa.timestamp("us", "UTC"))}).to_reader())

@@ -9,7 +9,22 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from inseam.define.aggregate import count, distinct, first, last, max, mean, min, quantile, std, sum
+    from inseam.define.aggregate import (
+        approx_distinct,
+        approx_quantile,
+        count,
+        distinct,
+        first,
+        last,
+        last_n,
+        max,
+        mean,
+        min,
+        quantile,
+        std,
+        sum,
+        top_k,
+    )
     from inseam.define.check import between, check, fresh, not_null, one_of, row_count, unique
     from inseam.define.derived import difference, ratio, time_since_first, time_since_last
     from inseam.define.endpoint import Endpoint
@@ -39,7 +54,8 @@ if TYPE_CHECKING:
     from inseam.run.workspace import Workspace, open
 
 _HOMES = {
-    "define.aggregate": "count distinct first last max mean min quantile std sum",
+    "define.aggregate": "approx_distinct approx_quantile count distinct first last last_n max mean min quantile "
+    "std sum top_k",
     "define.check": "between check fresh not_null one_of row_count unique",
     "define.derived": "difference ratio time_since_first time_since_last",
     "define.endpoint": "Endpoint",
@@ -69,6 +85,8 @@ __all__ = [
     "Transform",
     "Tune",
     "Workspace",
+    "approx_distinct",
+    "approx_quantile",
     "at_least",
     "at_most",
     "beats_champion",
@@ -83,6 +101,7 @@ __all__ = [
     "fresh",
     "integer",
     "last",
+    "last_n",
     "latency",
     "max",
     "mean",
@@ -107,6 +126,7 @@ __all__ = [
     "table",
     "time_since_first",
     "time_since_last",
+    "top_k",
     "transform",
     "unique",
 ]

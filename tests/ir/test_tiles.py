@@ -10,13 +10,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from inseam.ir import tile_fold
+from inseam.ir import sketch, tile_fold
+from inseam.ir.aggregates import DERIVED, AggregateSpec
 from inseam.ir.aggregates import AggregateKind as Kind
-from inseam.ir.aggregates import AggregateSpec
 from inseam.ir.derived import core, finished
 from inseam.ir.relation import Relation
 from inseam.ir.tile_fold import Heads, Rows, fold, touched
 from inseam.ir.tile_lift import UNKNOWN, lift
+from inseam.ir.tile_measure import FAMILIES
 from inseam.ir.tile_read import TileWindows
 from inseam.ir.tiles import TileLayout
 from inseam.ir.windows import WindowedAggregate
@@ -112,11 +113,13 @@ def assert_values(held: Held, rows: tuple[oracle.Row, ...], boundary: int) -> No
 @settings(deadline=None, max_examples=60)
 @given(data=st.data(), world=worlds())
 def test_drawn_views_at_drawn_steps(inline: int, data: st.DataObject, world: World) -> None:
-    view = data.draw(views("sources/rows", labels=False))
+    view = data.draw(views("sources/rows", labels=False, kinds=(*FAMILIES, *DERIVED)))
     instants = sorted({row["ts"] or 0 for row in world.rows} | {read["t"] for read in world.reads} | {0})
     steps = sorted({view.boundary(t) for t in data.draw(st.lists(st.sampled_from(instants), min_size=1, max_size=4))})
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(tile_fold, "INLINE", inline)
+        patch.setattr(sketch, "MOST", 3)
+        patch.setattr(oracle, "HASHES", 3)
         held = held_at(view, world.rows, steps)
         known = tuple(row for row in world.rows if row["known"] is None or row["known"] <= steps[-1] + view.lag)
         assert_values(held, known, steps[-1])

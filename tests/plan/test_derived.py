@@ -15,7 +15,10 @@ from inseam.plan.schemas import find_schemas
 from inseam.plan.words import feature_in_words
 
 BEFORE = '    "last_store": last("store_id", ttl="365d"),\n'
-NAMES = ("from inseam import (Endpoint", "from inseam import (difference, ratio, time_since_last, Endpoint")
+NAMES = (
+    "from inseam import (Endpoint",
+    "from inseam import (approx_distinct, approx_quantile, difference, last_n, ratio, time_since_last, top_k, Endpoint",
+)
 
 
 @pytest.fixture
@@ -46,8 +49,9 @@ def test_a_mistake_in_a_derived_feature_is_told(spend, line: str, code: str, fou
     assert problem.place is not None
 
 
-def test_a_label_is_an_aggregate_of_rows(shop):
-    (problem,) = problems_of(shop(NAMES, ("count(orders) == 0", "time_since_last() > 5")))
+@pytest.mark.parametrize("label", ["time_since_last() > 5", 'last_n("amount", 2, orders) > 1'])
+def test_a_label_is_an_aggregate_of_rows(shop, label: str):
+    (problem,) = problems_of(shop(NAMES, ("count(orders) == 0", label)))
     assert problem.code == "label-derived"
 
 
@@ -74,3 +78,38 @@ def test_they_are_lowered_to_what_they_are_computed_from(spend):
 def test_definitions_from_before_keep_their_fingerprints(shop):
     (view,) = [v for v in shop().declarations if str(v.ref) == "feature_view:spend"]
     assert own(view) == "31da63b0f070e6ed05e604338a46820b"
+
+
+def test_several_newest_or_most_frequent_are_features_of_their_own(spend):
+    project = spend('"store": last_n("store_id", 2, over="30d").about(owner="ann")', '"often": top_k("store_id", 1)')
+    assert problems_of(project) == []
+    (view,) = [v for v in project.declarations if str(v.ref) == "feature_view:spend"]
+    assert view.names[3:] == ("store_1", "store_2", "often_1")
+    assert view["store"].features == ("store_1", "store_2")
+    assert view.select("spend_30d", "often").features == ("spend_30d", "often_1")
+    assert view.features["store_2"].noted.owner == "ann"
+    specs = view_spec(view, find_schemas(project, {}, None)).aggregates[3:]
+    assert [(s.name, s.kind.value, s.rank, s.type.value) for s in specs] == [
+        ("store_1", "last_n", 1, "string"),
+        ("store_2", "last_n", 2, "string"),
+        ("often_1", "top_k", 1, "string"),
+    ]
+    assert feature_in_words(view, "store_2") == "store_id of the newest row, number 2 in the last 30d, of orders"
+
+
+@pytest.mark.parametrize(
+    ("line", "code", "found"),
+    [
+        ('"store": last_n("store_id", 0)', "count-invalid", "last_n of 0"),
+        ('"store": top_k("store_id", 65)', "count-invalid", "top_k of 65"),
+        ('"store": last_n("store_id", 2), "store_2": count()', "name-duplicate", "makes store_1"),
+        ('"store": top_k("amount", 1)', "type-clash", "top_k of 'amount', a float64"),
+        ('"store": approx_quantile("store_id", 0.5)', "type-clash", "a string"),
+        ('"store": approx_quantile("amount", 1.5)', "quantile-invalid", "1.5"),
+        ('"store": approx_distinct("stor_id")', "column-unknown", "'stor_id'"),
+    ],
+)
+def test_a_mistake_in_one_of_them_is_told(spend, line: str, code: str, found: str):
+    (problem,) = problems_of(spend(line))
+    assert (problem.code, problem.subject) == (code, "feature_view:spend")
+    assert found in problem.found

@@ -39,6 +39,10 @@ class Aggregate:
     q: float | None = None
     of: tuple[str, ...] = field(default=(), metadata=UNSAID)
     """Of a ratio or difference: the features that it is taken of."""
+    n: int | None = field(default=None, metadata=UNSAID)
+    """Of `last_n` and `top_k`: how many features it makes of its name, until the view has made them."""
+    rank: int | None = field(default=None, metadata=UNSAID)
+    """Of one that was made: which it is, from 1."""
     place: Place | None = field(default=None, metadata=METADATA)
     noted: About = field(default=About(), metadata=METADATA)
 
@@ -210,3 +214,55 @@ def last(
     '365d'
     """
     return _made(AggregateKind.LAST, column, rows, over=over, where=where, ttl=ttl)
+
+
+def last_n(
+    column: str, n: int, rows: Rows | None = None, *, over: str | None = None, where: str | None = None
+) -> Aggregate:
+    """The cells of the newest ``n`` rows as features of their own, the newest first; NULL where there are fewer rows.
+
+    ``"store": last_n("store", 2)`` makes ``store_1`` and ``store_2``; ``view["store"]`` names them all.
+
+    >>> last_n("store", 2, over="365d").n
+    2
+    """
+    return _made(AggregateKind.LAST_N, column, rows, over=over, where=where, n=n)
+
+
+def top_k(
+    column: str, k: int, rows: Rows | None = None, *, over: str | None = None, where: str | None = None
+) -> Aggregate:
+    """The ``k`` most frequent values as features of their own, of equally frequent ones the least first.
+
+    ``"store": top_k("store", 2)`` makes ``store_1`` and ``store_2``; NULL where there are fewer values.
+
+    >>> str(top_k("store", 2, over="365d"))
+    "top_k(store, over='365d')"
+    """
+    return _made(AggregateKind.TOP_K, column, rows, over=over, where=where, n=k)
+
+
+def approx_distinct(
+    column: str, rows: Rows | None = None, *, over: str | None = None, where: str | None = None
+) -> Aggregate:
+    """About how many different values: exact below 1,024, then with a standard error of 3.1 %; 0 over no row.
+
+    In tiles it keeps at most 8 KB, however many values there are.
+
+    >>> str(approx_distinct("session", over="30d"))
+    "approx_distinct(session, over='30d')"
+    """
+    return _made(AggregateKind.APPROX_DISTINCT, column, rows, over=over, where=where)
+
+
+def approx_quantile(
+    column: str, q: float, rows: Rows | None = None, *, over: str | None = None, where: str | None = None
+) -> Aggregate:
+    """A value within 0.4 % of the one at place ``q`` in [0, 1] of the ordered values; NULL over no value.
+
+    In tiles it keeps a few hundred numbers, however many values there are.
+
+    >>> approx_quantile("amount", 0.99, over="30d").q
+    0.99
+    """
+    return _made(AggregateKind.APPROX_QUANTILE, column, rows, over=over, where=where, q=q)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
 from inseam.define.aggregate import Aggregate
@@ -18,6 +18,8 @@ from inseam.kernel.clock import DAY
 from inseam.kernel.errors import Place, Problem
 from inseam.kernel.names import did_you_mean, is_name
 
+_MOST = 64
+"""How many features one `last_n` or `top_k` may make."""
 RESERVED = (EVENT_TIME, LABEL, PART)
 """Columns of every training set: no feature may have their names."""
 
@@ -49,14 +51,18 @@ class FeatureView(Declaration):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self._set("features", frozen_mapping(self.features))
+        self._set("features", frozen_mapping(_single(self.features)))
 
     def __getitem__(self, feature: str) -> FeatureUse:
         return self.select(feature)
 
     def select(self, *features: str) -> FeatureUse:
-        """Some of the view's features, for a training set."""
-        return FeatureUse(self, features)
+        """Some of the view's features, for a training set. The name of a `last_n` or `top_k` stands for all it made."""
+        return FeatureUse(self, tuple(made for name in features for made in self._made(name)))
+
+    def _made(self, name: str) -> list[str]:
+        found = [feature for feature, a in self.features.items() if a.rank and feature == f"{name}_{a.rank}"]
+        return found or [name]
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -123,9 +129,27 @@ class FeatureView(Declaration):
             )
         yield from aggregate_problems(self, f"feature {name!r}", aggregate)
         yield from self._operand_problems(name, aggregate)
+        yield from self._several_problems(name, aggregate)
         for what, text in (("looks back over", aggregate.over), ("may be as old as", aggregate.ttl)):
             yield from self.duration_problem(f"what feature {name!r} {what}", text, place)
             yield from self._window_problems(f"feature {name!r} {what}", text, place)
+
+    def _several_problems(self, name: str, aggregate: Aggregate) -> Iterator[Problem]:
+        """Why features were not made."""
+        if aggregate.n is None:
+            return
+        what = f"feature {name!r} is a {aggregate.kind.value}"
+        if not 1 <= aggregate.n <= _MOST:
+            yield self.problem(
+                "count-invalid", f"{what} of {aggregate.n}", expected=f"1 to {_MOST}", place=aggregate.place
+            )
+        else:
+            yield self.problem(
+                "name-duplicate",
+                f"{what} that makes {name}_1 and so on, of which the view declares one",
+                mend="rename one of the two",
+                place=aggregate.place,
+            )
 
     def _operand_problems(self, name: str, aggregate: Aggregate) -> Iterator[Problem]:
         """What a ratio or difference is taken of is declared before it: so no feature is computed of itself."""
@@ -170,6 +194,16 @@ class FeatureView(Declaration):
                 mend=f"change the window, or let the view step by a divisor of {text}",
                 place=place,
             )
+
+
+def _single(features: Mapping[str, Aggregate]) -> Mapping[str, Aggregate]:
+    """The features by name, each `last_n` and `top_k` as the features that it makes, where that can be."""
+    found: dict[str, Aggregate] = {}
+    for name, aggregate in features.items():
+        count = aggregate.n if aggregate.n is not None and aggregate.n <= _MOST else 0
+        made = {f"{name}_{rank}": replace(aggregate, n=None, rank=rank) for rank in range(1, count + 1)}
+        found |= made if made and not made.keys() & features.keys() else {name: aggregate}
+    return found
 
 
 def aggregate_problems(user: Declaration, what: str, aggregate: Aggregate) -> Iterator[Problem]:

@@ -56,7 +56,7 @@ class Label:
             )
 
     def _aggregate_problems(self, user: Declaration, aggregate: Aggregate) -> Iterator[Problem]:
-        if aggregate.kind in DERIVED:
+        if aggregate.kind in DERIVED or aggregate.n is not None:
             yield user.problem(
                 "label-derived",
                 f"the label is {aggregate}",

@@ -9,7 +9,7 @@ from inseam.kernel.types import DataType
 
 
 class AggregateKind(StrEnum):
-    """NULL cells are ignored by all but `FIRST` and `LAST`, which take the cell of the row they name, NULL or not."""
+    """NULL cells are ignored by all but `PLACES`, which take the cell of the row they name, NULL or not."""
 
     COUNT = "count"
     SUM = "sum"
@@ -25,6 +25,10 @@ class AggregateKind(StrEnum):
     DIFFERENCE = "difference"
     TIME_SINCE_FIRST = "time_since_first"
     TIME_SINCE_LAST = "time_since_last"
+    LAST_N = "last_n"
+    TOP_K = "top_k"
+    APPROX_DISTINCT = "approx_distinct"
+    APPROX_QUANTILE = "approx_quantile"
 
 
 DERIVED = (
@@ -34,6 +38,8 @@ DERIVED = (
     AggregateKind.TIME_SINCE_LAST,
 )
 """Computed from other aggregates at the same boundary (`AggregateSpec.parts`), by `inseam.ir.derived`."""
+PLACES = (AggregateKind.FIRST, AggregateKind.LAST, AggregateKind.LAST_N)
+"""Name a row by its place in time."""
 _NUMBERS = (DataType.INT64, DataType.FLOAT64)
 _ORDERED = (*_NUMBERS, DataType.STRING, DataType.TIMESTAMP, DataType.DATE)
 
@@ -60,6 +66,10 @@ ALGEBRA: dict[AggregateKind, Algebra] = {
     AggregateKind.LAST: Algebra(tuple(DataType), None, None),
     AggregateKind.DISTINCT: Algebra(tuple(DataType), DataType.INT64, 0),
     AggregateKind.QUANTILE: Algebra(_NUMBERS, DataType.FLOAT64, None),
+    AggregateKind.LAST_N: Algebra(tuple(DataType), None, None),
+    AggregateKind.TOP_K: Algebra(tuple(t for t in DataType if t is not DataType.FLOAT64), None, None),
+    AggregateKind.APPROX_DISTINCT: Algebra(tuple(DataType), DataType.INT64, 0),
+    AggregateKind.APPROX_QUANTILE: Algebra(_NUMBERS, DataType.FLOAT64, None),
     **{kind: Algebra(_NUMBERS, DataType.FLOAT64, None, needs_column=False) for kind in DERIVED},
 }
 
@@ -88,6 +98,8 @@ class AggregateSpec:
     over: int | None = None
     where: str | None = None
     quantile: float | None = None
+    rank: int | None = None
+    """Of `LAST_N` and `TOP_K`: which of them, from 1."""
     parts: tuple[AggregateSpec, ...] = ()
     """Of a derived feature: what it is computed from. Whether the view gives them as well makes no difference."""
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from inseam.ir import sketch
 from inseam.ir.aggregates import AggregateKind, AggregateSpec
 from inseam.ir.double_double import two_product, two_sum
 from inseam.ir.tile_measure import NO_PLACE, Measure
@@ -102,6 +103,20 @@ def _quantile(spec: AggregateSpec, __: Measure, state: State) -> Any:
     return below if place == low else below * (1.0 - (place - low)) + above * (place - low)
 
 
+def _approx_distinct(_: AggregateSpec, __: Measure, state: State) -> Any:
+    hashes = np.unique(state["heap"])[: sketch.MOST]
+    return int(sketch.estimates(np.array([hashes.size]), hashes[-1:])[0]) if hashes.size else 0
+
+
+def _approx_quantile(spec: AggregateSpec, _: Measure, state: State) -> Any:
+    bins = np.sort(state["heap"], order="f0")
+    if not bins.size or spec.quantile is None:
+        return None
+    until = np.cumsum(bins["f1"])
+    place = math.floor((int(until[-1]) - 1) * spec.quantile)
+    return float(bins["f0"][np.searchsorted(until, place, side="right")])
+
+
 _FINISHES: dict[AggregateKind, Callable[[AggregateSpec, Measure, State], Any]] = {
     AggregateKind.COUNT: _count,
     AggregateKind.SUM: _sum,
@@ -113,4 +128,6 @@ _FINISHES: dict[AggregateKind, Callable[[AggregateSpec, Measure, State], Any]] =
     AggregateKind.LAST: _picked,
     AggregateKind.DISTINCT: _distinct,
     AggregateKind.QUANTILE: _quantile,
+    AggregateKind.APPROX_DISTINCT: _approx_distinct,
+    AggregateKind.APPROX_QUANTILE: _approx_quantile,
 }

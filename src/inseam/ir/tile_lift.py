@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from inseam.ir.tile_measure import NO_PLACE, Measure
+from inseam.ir.sketch import SKETCHED, sketched
+from inseam.ir.tile_measure import FAMILIES, NO_PLACE, Measure
 from inseam.ir.tile_merge import State
 from inseam.ir.tiles import TileLayout, Tiles
 from inseam.kernel.types import DataType
@@ -16,6 +17,7 @@ from inseam.kernel.types import DataType
 if TYPE_CHECKING:
     import pyarrow as pa
 
+_SKETCHED = {FAMILIES[kind]: kind for kind in SKETCHED}
 UNKNOWN = np.iinfo(np.int64).min
 """Stands for the ingestion time of history: before every other."""
 
@@ -45,7 +47,11 @@ def lifted(measure: Measure, column: pa.Array | None, passing: np.ndarray | None
     rows = np.ones(count, bool) if passing is None else passing
     if column is None:
         return {"n": rows.astype(np.int64)}
+    if measure.family in _SKETCHED:
+        column = sketched(_SKETCHED[measure.family], column)
     held = np.asarray(column.is_valid()) & rows
+    if measure.family in _SKETCHED:
+        return _sketch(measure, column, held)
     if measure.family in NO_PLACE:
         ts = np.where(rows, place["ts"], NO_PLACE[measure.family])
         return {**place, "ts": ts, **_cell(measure, column, held)}
@@ -68,6 +74,16 @@ def lifted(measure: Measure, column: pa.Array | None, passing: np.ndarray | None
         return {"length": held.astype(np.uint32), "heap": floats[held]}
     state = {"n": held.astype(np.int64), "high": np.where(held, floats, 0.0), "low": np.zeros(count)}
     return state | {"squares": np.zeros(count)} if measure.family == "spread" else state
+
+
+def _sketch(measure: Measure, cells: pa.Array, held: np.ndarray) -> State:
+    values = _numbers(cells, held)[held]
+    heap = np.zeros(values.size, measure.heap)
+    if measure.family == "bins":
+        heap["f0"], heap["f1"] = values, 1
+    else:
+        heap[:] = values
+    return {"length": held.astype(np.uint32), "heap": heap}
 
 
 def _cell(measure: Measure, column: pa.Array, held: np.ndarray) -> State:

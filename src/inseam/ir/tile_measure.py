@@ -10,6 +10,8 @@ A state is some fixed fields of a record and, for states of no fixed size, a hea
     first, last  ts, known, seq, held, cell       the place of the row that gives the cell, NULL or not
     cells     a heap of floats                    for exact quantiles
     distinct  a heap of cells, each once          of strings 16 bytes of BLAKE2b
+    hashes    a heap of the least hashes          for approx_distinct: at most `sketch.MOST`
+    bins      a heap of (value, how often)        for approx_quantile: rounded values, each once
 """
 
 from __future__ import annotations
@@ -33,7 +35,10 @@ _FIXED: dict[str, tuple[tuple[str, str], ...]] = {
     "last": (*_PLACED, ("held", "?")),
     "cells": (),
     "distinct": (),
+    "hashes": (),
+    "bins": (),
 }
+_HEAPS = {"cells": "<f8", "hashes": "<i8", "bins": "<f8,<i8"}
 FAMILIES = {
     AggregateKind.COUNT: "count",
     AggregateKind.SUM: "sum",
@@ -45,6 +50,8 @@ FAMILIES = {
     AggregateKind.LAST: "last",
     AggregateKind.QUANTILE: "cells",
     AggregateKind.DISTINCT: "distinct",
+    AggregateKind.APPROX_DISTINCT: "hashes",
+    AggregateKind.APPROX_QUANTILE: "bins",
 }
 """The state from which each kind of aggregate is computed; sums of whole numbers have one of their own."""
 NO_PLACE = {"first": (1 << 63) - 1, "last": -(1 << 63)}
@@ -72,8 +79,8 @@ class Measure:
     @property
     def heap(self) -> str | None:
         """The form of a cell on the heap, None for a state of fixed size."""
-        if self.family == "cells":
-            return "<f8"
+        if self.family in _HEAPS:
+            return _HEAPS[self.family]
         if self.family == "distinct":
             return "S16" if self.type is DataType.STRING else "<i8"
         if self.type is DataType.STRING and self.family in NO_PLACE | {"min": 0, "max": 0}:

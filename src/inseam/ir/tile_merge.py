@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from inseam.ir import sketch
 from inseam.ir.double_double import add, two_product, two_sum
 from inseam.ir.tile_measure import NO_PLACE, Measure
 
@@ -135,6 +136,25 @@ def _distinct(_: Measure, state: State, starts: np.ndarray) -> State:
     return {"length": lengths.astype(np.uint32), "heap": state["heap"][order[is_new]]}
 
 
+def _hashes(measure: Measure, state: State, starts: np.ndarray) -> State:
+    """The least of those of each segment: `_distinct` gives them in their order."""
+    found = _distinct(measure, state, starts)
+    lengths = found["length"].astype(np.int64)
+    place = np.arange(lengths.sum()) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+    return {"length": np.minimum(found["length"], sketch.MOST), "heap": found["heap"][place < sketch.MOST]}
+
+
+def _bins(_: Measure, state: State, starts: np.ndarray) -> State:
+    of_bin = np.repeat(segments(starts, state["length"].size)[1], state["length"])
+    order = np.lexsort((state["heap"]["f0"], of_bin))
+    of_bin, heap = of_bin[order], state["heap"][order]
+    is_new = np.ones(heap.size, bool)
+    is_new[1:] = (heap["f0"][1:] != heap["f0"][:-1]) | (of_bin[1:] != of_bin[:-1])
+    joined = heap[is_new]
+    joined["f1"] = np.add.reduceat(heap["f1"], np.flatnonzero(is_new)) if heap.size else 0
+    return {"length": np.bincount(of_bin[is_new], minlength=starts.size).astype(np.uint32), "heap": joined}
+
+
 _MERGES: dict[str, Callable[[Measure, State, np.ndarray], State]] = {
     "count": _counts,
     "whole": _counts,
@@ -145,4 +165,6 @@ _MERGES: dict[str, Callable[[Measure, State, np.ndarray], State]] = {
     **dict.fromkeys(NO_PLACE, _places),
     "cells": _cells,
     "distinct": _distinct,
+    "hashes": _hashes,
+    "bins": _bins,
 }

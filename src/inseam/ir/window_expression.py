@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from inseam.ir.aggregates import ALGEBRA, AggregateKind, AggregateSpec
+from inseam.ir import sketch
+from inseam.ir.aggregates import ALGEBRA, PLACES, AggregateKind, AggregateSpec
 from inseam.ir.windows import WindowedAggregate
 from inseam.kernel.types import DataType
 
@@ -25,8 +26,6 @@ SUPERSEDED = "_superseded"
 ORDER = "_order"
 """A number per event by rising (ts, ingestion time, order within the load); needed for first and last."""
 
-_PLACES = (AggregateKind.FIRST, AggregateKind.LAST)
-
 FloatSum = Callable[[Any, Any], Any]
 """Sum of a float column where a condition holds; a backend may bring one that loses fewer bits."""
 
@@ -42,16 +41,23 @@ def window_values(
 
     ``pairs``: `PAIR`, the view's keys, `BOUNDARY`. ``events``: the keys, the aggregates' columns, `EVENT`, `KNOWN`,
     `SUPERSEDED`, `ORDER`, and for each ``where`` the bool column that ``conditions`` names. NULL keys match nothing.
+    The column of an approximation holds the cells of `inseam.ir.sketch`.
     """
     seen = _seen(pairs, events, view)
-    values = {}
+    values, frequent = {}, {}
     for spec in view.aggregates:
         inside = _inside(seen, spec, view, conditions)
+        if spec.kind is AggregateKind.TOP_K:
+            frequent[spec.name] = _frequent(seen, spec, inside)
+            continue
         values[spec.name] = _aggregate(seen, spec, inside, float_sum or _plain_sum)
     found = seen.group_by(PAIR).aggregate(**values)
     table = pairs.select(PAIR).left_join(found, PAIR).select(PAIR, *values)
+    for name, cells in frequent.items():
+        joined = table.left_join(cells, table[PAIR] == cells["_of"])
+        table = joined.select(*table.columns, name)
     for spec in view.aggregates:
-        if spec.kind in _PLACES:
+        if spec.kind in PLACES:
             # The aggregate found the row's number; two features may fetch from the same row, hence a view of their own.
             cells = events.select(**{ORDER: events[ORDER], "_cell": events[spec.column]}).view()
             joined = table.left_join(cells, table[spec.name] == cells[ORDER])
@@ -102,8 +108,10 @@ def _aggregate(seen: Any, spec: AggregateSpec, inside: Any, float_sum: FloatSum)
         return seen.count(where=inside)
     name = spec.column if spec.column in seen.columns else f"_key_{spec.column}"
     column = seen[name]
-    if spec.kind in _PLACES:
+    if spec.kind in PLACES:
         order = seen[ORDER]
+        if spec.rank is not None:
+            return order.collect(where=inside).sort()[-spec.rank]
         return order.max(where=inside) if spec.kind is AggregateKind.LAST else order.min(where=inside)
     held = inside & column.notnull()
     match spec.kind:
@@ -125,8 +133,33 @@ def _aggregate(seen: Any, spec: AggregateSpec, inside: Any, float_sum: FloatSum)
             return column.max(where=held)
         case AggregateKind.DISTINCT:
             return column.nunique(where=held)
+        case AggregateKind.APPROX_DISTINCT:
+            return _estimate(column.collect(where=held, distinct=True).sort())
+        case AggregateKind.APPROX_QUANTILE:
+            cells = column.collect(where=held).sort()
+            return cells[((cells.length() - 1).cast("float64") * spec.quantile).floor().cast("int64")]
         case _:
             return column.cast("float64").quantile(spec.quantile, where=held)
+
+
+def _frequent(seen: Any, spec: AggregateSpec, inside: Any) -> Any:
+    """By pair the value of one rank among the most frequent; of equally frequent ones the least comes first."""
+    import ibis
+
+    name = spec.column if spec.column in seen.columns else f"_key_{spec.column}"
+    held = seen.filter(inside, seen[name].notnull())
+    counted = held.group_by(_of=held[PAIR], _cell=held[name]).aggregate(_times=held.count())
+    order = [counted["_times"].desc(), counted["_cell"]]
+    ranked = counted.mutate(_rank=ibis.row_number().over(group_by=counted["_of"], order_by=order))
+    chosen = ranked.filter(ranked["_rank"] == (spec.rank or 1) - 1)
+    return chosen.select("_of", **{spec.name: chosen["_cell"]})
+
+
+def _estimate(hashes: Any) -> Any:
+    """`sketch.estimates` of the different hashes of a window, ascending."""
+    share = (hashes[sketch.MOST - 1] >> 10).cast("float64") * 2.0**-53
+    count = hashes.length()
+    return (count < sketch.MOST).ifelse(count, ((sketch.MOST - 1) / share + 0.5).floor().cast("int64"))
 
 
 def _plain_sum(column: Any, inside: Any) -> Any:

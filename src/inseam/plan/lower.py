@@ -109,6 +109,7 @@ def _aggregate_spec(name: str, aggregate: Aggregate, schema: Schema, ttl: str | 
         over=microseconds(aggregate.over or aggregate.ttl or ttl),
         where=aggregate.where,
         quantile=aggregate.q,
+        rank=aggregate.rank,
     )
 
 

@@ -18,6 +18,7 @@ _KINDS = {
     "min": "the least {}",
     "max": "the greatest {}",
     "std": "the standard deviation of {}",
+    "approx_distinct": "about how many different values of {}",
     "distinct": "how many different values of {}",
     "first": "{} of the oldest row",
     "last": "{} of the newest row",
@@ -26,6 +27,7 @@ _KINDS = {
     "time_since_first": "seconds since the oldest row",
     "time_since_last": "seconds since the newest row",
 }
+_RANKED = {"last_n": "{} of the newest row", "top_k": "the most frequent {}"}
 _COMPARED = {
     "==": "is",
     "!=": "is not",
@@ -81,7 +83,9 @@ def aggregate_in_words(aggregate: Aggregate, ttl: str | None = None) -> str:
     if kind == "count":
         what = "how many rows" if column is None else f"how many rows with a {column}"
     elif aggregate.q is not None:
-        what = f"the quantile {aggregate.q} of {column}"
+        what = f"{'about ' if kind == 'approx_quantile' else ''}the quantile {aggregate.q} of {column}"
+    elif aggregate.rank is not None:
+        what = _RANKED[kind].format(column) + (f", number {aggregate.rank}" if aggregate.rank > 1 else "")
     else:
         what = _KINDS.get(kind, f"{kind} of {{}}").format(*(aggregate.of or (column,)))
     if aggregate.of:

@@ -7,7 +7,9 @@ adds ``until``: the instant from which a row no longer counts, None for ever.
 
 from __future__ import annotations
 
+import hashlib
 import math
+import struct
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta, timezone
@@ -18,6 +20,8 @@ from zoneinfo import ZoneInfo
 Row = Mapping[str, Any]
 _UTC = timezone.utc  # noqa: UP017 (spelt out: this page borrows nothing)
 _DAY = 24 * 60 * 60 * 1_000_000
+HASHES = 1024
+"""How many hashes approx_distinct keeps."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +38,7 @@ class Question:
     lag: int = 0
     ahead: int | None = None
     """For a label: the window is ``[t, t + ahead)``, whenever its rows came."""
+    rank: int | None = None
     parts: tuple[Question, ...] = ()
     """Of a ratio or difference: the two that it is taken of."""
 
@@ -134,22 +139,29 @@ def _aggregate(rows: Sequence[Row], question: Question) -> Any:
     if kind == "count" and question.column is None:
         return len(rows)
     assert question.column is not None
-    if kind in ("first", "last"):
-        if not rows:
-            return None
-        ordered = sorted(rows, key=_place)
-        return _cell(ordered[0] if kind == "first" else ordered[-1], question.column)
+    if kind in ("first", "last", "last_n"):
+        ordered = sorted(rows, key=_place, reverse=kind != "first")
+        place = (question.rank or 1) - 1
+        return _cell(ordered[place], question.column) if place < len(ordered) else None
     cells = [cell for cell in (_cell(row, question.column) for row in rows) if cell is not None]
     if kind == "count":
         return len(cells)
     if kind == "distinct":
         return len(set(cells))
+    if kind == "approx_distinct":
+        return _approx_distinct({_hash(cell) for cell in cells})
     if not cells:
         return None
     if kind in ("min", "max"):
         return min(cells) if kind == "min" else max(cells)
     if kind == "sum":
         return sum(cells) if isinstance(cells[0], int) else math.fsum(cells)
+    if kind == "top_k":
+        different = sorted(set(cells), key=lambda cell: (-cells.count(cell), cell))
+        return different[question.rank - 1] if question.rank is not None and question.rank <= len(different) else None
+    if kind == "approx_quantile":
+        assert question.quantile is not None
+        return sorted(map(_rounded, cells))[math.floor((len(cells) - 1) * question.quantile)]
     if kind == "mean":
         return math.fsum(cells) / len(cells)
     if kind == "std":
@@ -181,6 +193,35 @@ def _quantile(cells: Sequence[float], share: float) -> float:
     low = math.floor(place)
     high = min(low + 1, len(cells) - 1)
     return cells[low] + (cells[high] - cells[low]) * (place - low)
+
+
+def _rounded(cell: float) -> float:
+    """To 8 significant binary digits, half away from 0, in the bits of the float."""
+    (bits,) = struct.unpack("<Q", struct.pack("<d", cell))
+    (rounded,) = struct.unpack("<d", struct.pack("<Q", (bits + (1 << 44)) >> 45 << 45))
+    return float(rounded) + 0.0
+
+
+def _hash(cell: Any) -> int:
+    """63 bits: of BLAKE2b of a text, else of SplitMix64 of the number's 64 bits."""
+    if isinstance(cell, str):
+        return int.from_bytes(hashlib.blake2b(cell.encode(), digest_size=8).digest(), "little") >> 1
+    if isinstance(cell, float):
+        word = int(struct.unpack("<Q", struct.pack("<d", cell + 0.0))[0])
+    else:
+        word = (cell - date(1970, 1, 1)).days if isinstance(cell, date) else int(cell)
+    z = (word + 0x9E3779B97F4A7C15) % 2**64
+    z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9 % 2**64
+    z = (z ^ (z >> 27)) * 0x94D049BB133111EB % 2**64
+    return int(z ^ (z >> 31)) >> 1
+
+
+def _approx_distinct(hashes: set[int]) -> int:
+    """Exact below `HASHES`; else what the `HASHES`th least hash says of how densely they lie."""
+    if len(hashes) < HASHES:
+        return len(hashes)
+    share = (sorted(hashes)[HASHES - 1] >> 10) * 2.0**-53
+    return math.floor((HASHES - 1) / share + 0.5)
 
 
 def snapshots(

@@ -126,7 +126,7 @@ _WHERES = st.none() | st.sampled_from(sorted(CONDITIONS))
 _STEPS = (Step(0), Step(HOUR), Step(DAY), Step(7 * DAY), Step(DAY, "Europe/Berlin"), Step(2 * DAY, "America/Sao_Paulo"))
 
 
-_PLAIN = tuple(kind for kind in AggregateKind if kind not in DERIVED)
+_QUANTILES = (AggregateKind.QUANTILE, AggregateKind.APPROX_QUANTILE)
 _EXTREMES = {AggregateKind.TIME_SINCE_FIRST: AggregateKind.MIN, AggregateKind.TIME_SINCE_LAST: AggregateKind.MAX}
 
 
@@ -134,7 +134,8 @@ _EXTREMES = {AggregateKind.TIME_SINCE_FIRST: AggregateKind.MIN, AggregateKind.TI
 def specs(draw: st.DrawFn, name: str, kinds: tuple[AggregateKind, ...] = tuple(AggregateKind)) -> AggregateSpec:
     kind = draw(st.sampled_from(kinds))
     if kind in (AggregateKind.RATIO, AggregateKind.DIFFERENCE):
-        parts = tuple(draw(specs("part", _PLAIN).filter(lambda spec: spec.type.is_numeric)) for _ in range(2))
+        plain = tuple(kind for kind in kinds if kind not in DERIVED)
+        parts = tuple(draw(specs("part", plain).filter(lambda spec: spec.type.is_numeric)) for _ in range(2))
         return AggregateSpec(name, kind, DataType.FLOAT64, parts=parts)
     if kind in _EXTREMES:
         over, where = draw(st.sampled_from(_OVERS)), draw(_WHERES)
@@ -150,12 +151,20 @@ def specs(draw: st.DrawFn, name: str, kinds: tuple[AggregateKind, ...] = tuple(A
         column,
         draw(st.sampled_from(_OVERS)),
         draw(_WHERES),
-        draw(st.sampled_from([0.0, 0.25, 0.5, 0.9, 1.0])) if kind is AggregateKind.QUANTILE else None,
+        draw(st.sampled_from([0.0, 0.25, 0.5, 0.9, 1.0])) if kind in _QUANTILES else None,
+        draw(st.sampled_from([1, 2, 3])) if kind in (AggregateKind.LAST_N, AggregateKind.TOP_K) else None,
     )
 
 
 @st.composite
-def views(draw: st.DrawFn, table: str, name: str = "view", *, labels: bool = True) -> WindowedAggregate:
+def views(
+    draw: st.DrawFn,
+    table: str,
+    name: str = "view",
+    *,
+    labels: bool = True,
+    kinds: tuple[AggregateKind, ...] = tuple(AggregateKind),
+) -> WindowedAggregate:
     """A view with one to four aggregates; now and then a label that looks ahead."""
     count = draw(st.integers(1, 4))
     return WindowedAggregate(
@@ -164,7 +173,7 @@ def views(draw: st.DrawFn, table: str, name: str = "view", *, labels: bool = Tru
         draw(st.sampled_from(_KEYS)),
         draw(st.sampled_from(_STEPS)),
         draw(st.sampled_from([0, 1, 10 * MINUTE, 2 * HOUR])),
-        tuple(draw(specs(f"{name}_{number}")) for number in range(count)),
+        tuple(draw(specs(f"{name}_{number}", kinds)) for number in range(count)),
         draw(st.none() | st.none() | st.sampled_from([HOUR, 2 * DAY])) if labels else None,
     )
 
@@ -181,6 +190,7 @@ def question(view: WindowedAggregate, spec: AggregateSpec) -> Question:
         view.step.zone,
         view.lag,
         view.forward,
+        spec.rank,
         tuple(question(view, part) for part in spec.parts),
     )
 

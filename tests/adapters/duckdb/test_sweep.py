@@ -10,8 +10,11 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from inseam.adapters.duckdb.sweep import KINDS, Ask, Column, sweep
+from inseam.adapters.duckdb import sweep as sweeps
+from inseam.adapters.duckdb.sweep import Ask, Column, sweep
 
+# Ranked ones and approximations are held to the oracle by the contract of engines.
+KINDS = tuple(kind for kind in sweeps.KINDS if kind not in ("last_n", "top_k", "approx_distinct", "approx_quantile"))
 NULL = int(np.iinfo(np.int64).min)
 Row = dict[str, Any]
 

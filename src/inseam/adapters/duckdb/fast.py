@@ -8,15 +8,16 @@ import pyarrow as pa
 from inseam.adapters.duckdb.events import Decode, Events, cells
 from inseam.adapters.duckdb.keys import Array, SpineKeys
 from inseam.adapters.duckdb.sweep import Answer, Ask, Column, sweep
-from inseam.adapters.duckdb.view_plan import PLACES, ViewPlan
-from inseam.ir.aggregates import AggregateKind, AggregateSpec
+from inseam.adapters.duckdb.view_plan import ViewPlan
+from inseam.ir.aggregates import PLACES, AggregateKind, AggregateSpec
+from inseam.ir.sketch import SKETCHED, sketched
 from inseam.kernel.errors import DataError
-from inseam.kernel.types import DataType, arrow_type
+from inseam.kernel.types import DataType, arrow_type, data_type
 
 _ROW = "_row"
 """The event's own number as a column: the first or last of it tells which row any cell is to be taken from."""
 SUM_AS_FLOAT = "sum CAST(... AS DOUBLE) by a transform of the source"
-_BY_VALUE = (AggregateKind.MIN, AggregateKind.MAX)
+_BY_VALUE = (AggregateKind.MIN, AggregateKind.MAX, AggregateKind.TOP_K)
 
 
 def sweep_view(plan: ViewPlan, events: Events, keys: SpineKeys, boundary: Array, threads: int) -> list[pa.Array]:
@@ -29,6 +30,8 @@ def sweep_view(plan: ViewPlan, events: Events, keys: SpineKeys, boundary: Array,
         if ask.column is not None and ask.column not in columns:
             if ask.column == _ROW:
                 columns[_ROW] = Column(np.arange(events.ts.size))
+            elif spec.kind in SKETCHED:
+                columns[ask.column] = _sketched(spec, events.columns[spec.column or ""])
             else:
                 type_ = plan.source.schema.type_of(ask.column) or DataType.STRING
                 columns[ask.column], decoders[ask.column] = cells(events.columns[spec.column or ""], type_)
@@ -61,8 +64,16 @@ def sweep_view(plan: ViewPlan, events: Events, keys: SpineKeys, boundary: Array,
 
 def _ask(plan: ViewPlan, spec: AggregateSpec) -> Ask:
     column = _ROW if spec.kind in PLACES else spec.column
+    if spec.kind in SKETCHED:
+        column = f"{spec.kind.value} {spec.column}"
     mask = None if spec.where is None else plan.conditions[spec.where]
-    return Ask(spec.kind.value, column, mask, plan.over(spec), spec.quantile or 0.0)
+    return Ask(spec.kind.value, column, mask, plan.over(spec), spec.quantile or 0.0, spec.rank or 0)
+
+
+def _sketched(spec: AggregateSpec, column: pa.ChunkedArray) -> Column:
+    """The column as its sketch takes it."""
+    found = sketched(spec.kind, column.combine_chunks())
+    return cells(pa.chunked_array([found]), data_type(found.type))[0]
 
 
 def _load_order(events: Events) -> Array | None:

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import pairwise
 
 import numpy as np
 import pyarrow as pa
+from duckdb.func import FunctionNullHandling, PythonUDFType
 
 from inseam.adapters.duckdb.events import coded, numbers
 from inseam.adapters.duckdb.fast import SUM_AS_FLOAT
 from inseam.adapters.duckdb.keys import CODE, Array, SpineKeys
-from inseam.adapters.duckdb.session import Session, quote
+from inseam.adapters.duckdb.session import SQL_TYPES, Session, quote
 from inseam.adapters.duckdb.sweep import Ask, sweep
 from inseam.adapters.duckdb.transform import ibis_table
 from inseam.adapters.duckdb.view_plan import ViewPlan
-from inseam.ir.aggregates import AggregateSpec
+from inseam.ir.aggregates import AggregateKind, AggregateSpec
 from inseam.ir.relation import SEQUENCE
+from inseam.ir.sketch import SKETCHED, sketched
 from inseam.ir.window_expression import BOUNDARY, EVENT, KNOWN, ORDER, PAIR, SUPERSEDED, window_values
 from inseam.ir.windows import WindowedAggregate
 from inseam.kernel.errors import DataError
@@ -38,16 +40,20 @@ def query_view(
     keys = replace(keys, lookup=None)
     session.register("keys", keys.table)
     pair_of, pairs = _pairs(keys.codes, boundary)
-    view = replace(plan.view, keys=(CODE,), aggregates=tuple(specs))
+    aggregates = tuple(replace(s, column=_sketch_name(s)) if s.kind in SKETCHED else s for s in specs)
+    view = replace(plan.view, keys=(CODE,), aggregates=aggregates)
     sql = _expression(view, _fields(plan), tuple(plan.conditions.items()))
     pieces: list[pa.Table] = []
     with session.errors(plan.view.name):
+        _sketch(session, plan)
         session.connection.execute(f"CREATE OR REPLACE TEMP TABLE events AS {_events(plan, source, keys)}")
         for part in _slices(session, plan, specs, pairs, keys.count):
             session.register("pairs", part)
             found = session.run(f"SELECT * FROM ({sql}) ORDER BY {PAIR}", plan.view.name)
             pieces.append(found.drop_columns([PAIR]))
         session.connection.execute("DROP TABLE events")
+        for name in _sketches(plan):
+            session.connection.remove_function(name)
     table = pa.concat_tables(pieces)
     try:
         return [_spread(table.column(spec.name), pair_of, spec) for spec in specs]
@@ -71,7 +77,8 @@ def _events(plan: ViewPlan, source: str, keys: SpineKeys) -> str:
     floats = [name for name in plan.columns if plan.source.schema.type_of(name) is DataType.FLOAT64]
     # NaN is NULL, as everywhere behind the engine.
     plain = "".join(f", CASE WHEN NOT isnan({quote(n)}) THEN {quote(n)} END AS {quote(n)}" for n in floats)
-    body = f"SELECT * {plain and f'REPLACE ({plain[2:]})'} FROM ({coded(plan, source, keys)})"
+    sketches = "".join(f", {name}({quote(spec.column or '')}) AS {name}" for name, spec in _sketches(plan).items())
+    body = f"SELECT * {plain and f'REPLACE ({plain[2:]})'}{sketches} FROM ({coded(plan, source, keys)})"
     if not plan.has_order:
         return body
     ties = f"{EVENT}, {KNOWN + ' NULLS FIRST, ' if plan.has_known else ''}{SEQUENCE} NULLS FIRST"
@@ -86,7 +93,39 @@ def _fields(plan: ViewPlan) -> tuple[Field, ...]:
     found += [Field(KNOWN, DataType.INT64)] * plan.has_known
     found += [Field(SUPERSEDED, DataType.INT64)] * plan.has_superseded
     found += [Field(ORDER, DataType.INT64)] * plan.has_order
+    found += [Field(name, _sketch_type(spec.kind)) for name, spec in _sketches(plan).items()]
     return (*found, *(Field(name, DataType.BOOL) for name in plan.conditions.values()))
+
+
+def _sketches(plan: ViewPlan) -> dict[str, AggregateSpec]:
+    """The columns of sketches' cells by name, each with one of the aggregates that take it."""
+    return {_sketch_name(spec): spec for spec in plan.core.aggregates if spec.kind in SKETCHED}
+
+
+def _sketch_name(spec: AggregateSpec) -> str:
+    return f"_{spec.kind.value}_of_{spec.column}"
+
+
+def _sketch_type(kind: AggregateKind) -> DataType:
+    return DataType.INT64 if kind is AggregateKind.APPROX_DISTINCT else DataType.FLOAT64
+
+
+def _sketch(session: Session, plan: ViewPlan) -> None:
+    """Make the functions of `_sketches` known to DuckDB."""
+    for name, spec in _sketches(plan).items():
+        type_ = plan.source.schema.type_of(spec.column or "") or DataType.STRING
+        session.connection.create_function(
+            name,
+            partial(_sketched, spec.kind),
+            [SQL_TYPES[type_]],
+            SQL_TYPES[_sketch_type(spec.kind)],
+            type=PythonUDFType.ARROW,
+            null_handling=FunctionNullHandling.SPECIAL,
+        )
+
+
+def _sketched(kind: AggregateKind, column: pa.ChunkedArray) -> pa.Array:
+    return sketched(kind, column.combine_chunks())
 
 
 @lru_cache(maxsize=64)

@@ -74,6 +74,8 @@ def _check(ask: Ask, columns: dict[str, Column]) -> None:
         raise ValueError(f"unknown aggregate {ask.kind!r}: expected one of {', '.join(KINDS)}")
     if ask.column is None and ask.kind != "count":
         raise ValueError(f"{ask.kind} needs a column")
+    if ask.kind in ("last_n", "top_k") and ask.nth < 1:
+        raise ValueError(f"{ask.kind} is asked for number {ask.nth}: expected 1 or more")
     if ask.over_us is not None and ask.over_us < 0:
         raise ValueError(f"over_us must not be negative, found {ask.over_us}")
     for name in (ask.column, ask.mask):

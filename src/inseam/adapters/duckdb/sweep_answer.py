@@ -11,13 +11,19 @@ from inseam.adapters.duckdb import sweep_exact as exact
 from inseam.adapters.duckdb import sweep_kernels as kernels
 from inseam.adapters.duckdb import sweep_layout as layouts
 from inseam.adapters.duckdb import sweep_quantile as quantile
+from inseam.adapters.duckdb import sweep_ranked as ranked
 from inseam.adapters.duckdb import sweep_sums as sums
 from inseam.adapters.duckdb.sweep_crew import Crew, frozen
 from inseam.adapters.duckdb.sweep_layout import Array, Layout
+from inseam.ir import sketch
 
-KINDS = ("count", "sum", "mean", "min", "max", "std", "first", "last", "distinct", "quantile")
+KINDS = (
+    "count", "sum", "mean", "min", "max", "std", "first", "last", "distinct", "quantile",
+    "last_n", "top_k", "approx_distinct", "approx_quantile",
+)  # fmt: skip
 Answer = tuple[Array, Array | None]
-_COUNTED = ("count", "sum", "mean", "std", "quantile")
+_COUNTED = ("count", "sum", "mean", "std", "quantile", "approx_quantile")
+_PLACES = ("first", "last", "last_n")
 _PICKS = {"max": kernels.MAX, "min": kernels.MIN, "last": kernels.LAST, "first": kernels.FIRST}
 
 
@@ -33,7 +39,8 @@ class Column:
 class Ask:
     """One aggregate: kind over column, of rows where mask (a bool column; NULL is false) holds, over_us back.
 
-    ``share``, from 0 to 1, says which quantile.
+    ``share``, from 0 to 1, says which quantile; ``nth``, from 1, which of the newest or most frequent. The cells of
+    approximations are those of `inseam.ir.sketch`.
     """
 
     kind: str
@@ -41,6 +48,7 @@ class Ask:
     mask: str | None = None
     over_us: int | None = None
     share: float = 0.0
+    nth: int = 0
 
 
 @dataclass
@@ -101,18 +109,24 @@ class Task:
         overs = self.layout.over.tolist()
         index = {ask: overs.index(-1 if ask.over_us is None else ask.over_us) for ask in asks}
         for skips_null in (True, False):
-            group = [ask for ask in asks if (ask.kind not in ("first", "last")) is skips_null]
+            group = [ask for ask in asks if (ask.kind not in _PLACES) is skips_null]
             passing = self.passing(mask, skips_null=skips_null) if group else np.empty(0, np.bool_)
             counts: dict[int, Array] = {}
             totals: dict[int, Array] = {}
-            for kind, share in sorted({(KINDS.index(ask.kind), ask.share) for ask in group}):
-                alike = [ask for ask in group if (KINDS.index(ask.kind), ask.share) == (kind, share)]
+            most_frequent: dict[int, Array] = {}
+            for kind, share, nth in sorted({(KINDS.index(ask.kind), ask.share, ask.nth) for ask in group}):
+                alike = [ask for ask in group if (KINDS.index(ask.kind), ask.share, ask.nth) == (kind, share, nth)]
                 windows = sorted({index[ask] for ask in alike})
                 if KINDS[kind] in _COUNTED:
                     needed = sorted({index[ask] for ask in group if ask.kind in _COUNTED})
                     counts = counts or self._tally(needed, np.empty(0, np.int64), passing)
-                if KINDS[kind] == "quantile":
-                    found = self._quantile(share, windows, passing, counts)
+                if KINDS[kind] in ("quantile", "approx_quantile"):
+                    found = self._quantile(share, windows, passing, counts, is_between=KINDS[kind] == "quantile")
+                elif KINDS[kind] == "last_n":
+                    found = self._newest(nth, windows, passing)
+                elif KINDS[kind] == "top_k":
+                    most_frequent = most_frequent or self._frequent(group, index, passing)
+                    found = {w: self._cells_at(most_frequent[w][nth - 1], is_place=False) for w in windows}
                 else:
                     found = self._kind(KINDS[kind], windows, passing, counts, totals)
                 answers |= {ask: found[index[ask]] for ask in alike}
@@ -127,6 +141,8 @@ class Task:
         if kind == "distinct":
             found = self._run(kernels.distinct, windows, self.is_float, self.cells, passing)
             return {w: (found[w], None) for w in windows}
+        if kind == "approx_distinct":
+            return self._estimates(windows, passing)
         if kind in _PICKS:
             return self._pick(kind, windows, passing)
         if kind == "sum" and not self.is_float:
@@ -177,29 +193,50 @@ class Task:
         return dict(zip(windows, out, strict=True))
 
     def _quantile(
-        self, share: float, windows: list[int], passing: Array, counts: dict[int, Array]
+        self, share: float, windows: list[int], passing: Array, counts: dict[int, Array], *, is_between: bool
     ) -> dict[int, Answer]:
         out = np.zeros((len(windows), self.rows))
-        arguments = self.layout, np.array(windows, np.int64), self.is_float, self.cells, self.numbers, share, passing
-        self.crew.split(quantile.quantiles, self.cuts, *arguments, out)
+        of_cells = self.is_float, self.cells, self.numbers, share, is_between
+        self.crew.split(
+            quantile.quantiles, self.cuts, self.layout, np.array(windows, np.int64), *of_cells, passing, out
+        )
         return {w: (values, counts[w] > 0) for w, values in zip(windows, out, strict=True)}
 
     def _pick(self, kind: str, windows: list[int], passing: Array) -> dict[int, Answer]:
         """min, max, first, last: the cell of the row that the kernel points to."""
-        is_place = kind in ("first", "last")
+        is_place = kind in _PLACES
         cells = np.empty(0, np.int64) if is_place else self.cells
         out = np.full((len(windows), self.rows), -1, np.int32)
         for kernel in (kernels.pick, kernels.pick_late) if self.layout.enter.size else (kernels.pick,):
             arguments = self.layout, np.array(windows, np.int64), _PICKS[kind], self.is_float, cells, passing, out
             self.crew.split(kernel, self.cuts, *arguments)
-        answers: dict[int, Answer] = {}
-        for w, position in zip(windows, out, strict=True):
-            valid = position >= 0
-            if self.order.size == 0:
-                answers[w] = np.zeros(self.rows, self.column.values.dtype), valid
-                continue
-            row = self.order[np.maximum(position, 0)]
-            if is_place and self.column.valid is not None:
-                valid &= self.column.valid[row]
-            answers[w] = self.column.values[row], valid
-        return answers
+        return {w: self._cells_at(position, is_place=is_place) for w, position in zip(windows, out, strict=True)}
+
+    def _newest(self, nth: int, windows: list[int], passing: Array) -> dict[int, Answer]:
+        out = np.full((len(windows), self.rows), -1, np.int32)
+        self.crew.split(ranked.newest, self.cuts, self.layout, np.array(windows, np.int64), nth, passing, out)
+        return {w: self._cells_at(position, is_place=True) for w, position in zip(windows, out, strict=True)}
+
+    def _frequent(self, asks: Sequence[Ask], index: dict[Ask, int], passing: Array) -> dict[int, Array]:
+        """Positions by window, then by rank: those of lesser rank are found on the way to the last."""
+        asked = [ask for ask in asks if ask.kind == "top_k"]
+        windows = sorted({index[ask] for ask in asked})
+        out = np.full((len(windows), max(ask.nth for ask in asked), self.rows), -1, np.int32)
+        self.crew.split(ranked.frequent, self.cuts, self.layout, np.array(windows, np.int64), self.cells, passing, out)
+        return dict(zip(windows, out, strict=True))
+
+    def _estimates(self, windows: list[int], passing: Array) -> dict[int, Answer]:
+        count, greatest = np.zeros((2, len(windows), self.rows), np.int64)
+        which = np.array(windows, np.int64)
+        self.crew.split(ranked.hashes, self.cuts, self.layout, which, sketch.MOST, self.cells, passing, count, greatest)
+        return {w: (sketch.estimates(*found), None) for w, *found in zip(windows, count, greatest, strict=True)}
+
+    def _cells_at(self, position: Array, *, is_place: bool) -> Answer:
+        """The cells of the rows at these positions; none where it is negative."""
+        valid = position >= 0
+        if self.order.size == 0:
+            return np.zeros(self.rows, self.column.values.dtype), valid
+        row = self.order[np.maximum(position, 0)]
+        if is_place and self.column.valid is not None:
+            valid &= self.column.valid[row]
+        return self.column.values[row], valid

@@ -14,7 +14,7 @@ from inseam.adapters.duckdb.sweep_layout import Array, Layout, is_idle, kernel, 
 
 
 @kernel
-def _rank_cells(first: int, last: int, cells: Array, is_float: bool, ranked: Array, place: Array) -> None:
+def rank_cells(first: int, last: int, cells: Array, is_float: bool, ranked: Array, place: Array) -> None:
     """ranked: the key's rows by rising cell, from 0; place: where each of them is in that order."""
     size = last - first
     values = np.empty(size, np.int64)
@@ -26,7 +26,7 @@ def _rank_cells(first: int, last: int, cells: Array, is_float: bool, ranked: Arr
 
 
 @kernel
-def _count(tree: Array, size: int, place: int, change: int) -> None:
+def count_in(tree: Array, size: int, place: int, change: int) -> None:
     """Change how often the cell at a place is in the window."""
     node = place + 1
     while node <= size:
@@ -35,7 +35,7 @@ def _count(tree: Array, size: int, place: int, change: int) -> None:
 
 
 @kernel
-def _at(tree: Array, size: int, wanted: int) -> int:
+def at(tree: Array, size: int, wanted: int) -> int:
     """The place whose cell has ``wanted`` others of the window before it."""
     step = 1
     while 2 * step <= size:
@@ -50,23 +50,26 @@ def _at(tree: Array, size: int, wanted: int) -> int:
 
 
 @kernel
-def _between(tree: Array, size: int, held: int, share: float, numbers: Array) -> float:
-    """The quantile of the cells that are held, interpolated linearly as DuckDB does; 0 where there is none."""
+def _between(tree: Array, size: int, held: int, share: float, is_between: bool, numbers: Array) -> float:
+    """The quantile of the cells that are held, interpolated linearly as DuckDB does; 0 where there is none.
+
+    Without ``is_between`` it is a cell: that below.
+    """
     if held == 0:
         return 0.0
     exact = share * (held - 1)
     low = math.floor(exact)
-    below = float(numbers[_at(tree, size, low)])
-    if exact == low:
+    below = float(numbers[at(tree, size, low)])
+    if exact == low or not is_between:
         return below
-    above = float(numbers[_at(tree, size, low + 1)])
+    above = float(numbers[at(tree, size, low + 1)])
     return below * (1.0 - (exact - low)) + above * (exact - low)
 
 
 @kernel
 def _walk(
     layout: Layout, key: int, w: int, place: Array, tree: Array, joining: Array, leaving: Array,
-    share: float, numbers: Array, out: Array,
+    share: float, is_between: bool, numbers: Array, out: Array,
 ) -> None:  # fmt: skip
     """Answer one key's windows of one length."""
     begin, entered, spine_row = layout.begin, layout.entered, layout.spine_row
@@ -77,21 +80,21 @@ def _walk(
     for s in range(layout.spine_start[key], layout.spine_start[key + 1]):
         for i in range(joined, entered[s] - first):
             if joining[i] >= 0:
-                _count(tree, size, place[joining[i] - first], 1)
+                count_in(tree, size, place[joining[i] - first], 1)
                 held += 1
         joined = entered[s] - first
         for i in range(gone, begin[w, s] - first):
             if leaving[i] >= 0:
-                _count(tree, size, place[leaving[i] - first], -1)
+                count_in(tree, size, place[leaving[i] - first], -1)
                 held -= 1
         gone = begin[w, s] - first
-        out[spine_row[s]] = _between(tree, size, held, share, numbers)
+        out[spine_row[s]] = _between(tree, size, held, share, is_between, numbers)
 
 
 @kernel
 def quantiles(
     c0: int, c1: int, layout: Layout, windows: Array, is_float: bool, cells: Array, numbers: Array, share: float,
-    passing: Array, out: Array,
+    is_between: bool, passing: Array, out: Array,
 ) -> None:  # fmt: skip
     """The quantile at ``share`` of the passing cells of each window, into out float64[len(windows), m]."""
     longest = longest_run(layout, c0, c1)
@@ -102,10 +105,10 @@ def quantiles(
         if is_idle(layout, key):
             continue
         first, last = layout.event_start[key], layout.event_start[key + 1]
-        _rank_cells(first, last, cells, is_float, ranked, place)
+        rank_cells(first, last, cells, is_float, ranked, place)
         for i in range(last - first):
             risen[i] = numbers[first + ranked[i]]
         for k in range(windows.size):
             line_up(layout, key, layout.over[windows[k]], passing, lines[0], lines[1])
             leaving = lines[1 if layout.is_late[key] else 0]
-            _walk(layout, key, windows[k], place, tree, lines[0], leaving, share, risen, out[k])
+            _walk(layout, key, windows[k], place, tree, lines[0], leaving, share, is_between, risen, out[k])

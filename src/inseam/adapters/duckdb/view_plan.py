@@ -9,7 +9,7 @@ from inseam.adapters.duckdb.expression import check_condition
 from inseam.adapters.duckdb.relation import Compiled, compiled, read
 from inseam.adapters.duckdb.session import Session, quote
 from inseam.adapters.duckdb.superseded import check_upserts, superseded
-from inseam.ir.aggregates import ALGEBRA, AggregateKind, AggregateSpec
+from inseam.ir.aggregates import ALGEBRA, PLACES, AggregateSpec
 from inseam.ir.derived import core
 from inseam.ir.relation import INGESTED_AT, SEQUENCE
 from inseam.ir.window_expression import EVENT, KNOWN, SUPERSEDED
@@ -19,7 +19,6 @@ from inseam.kernel.names import did_you_mean
 from inseam.kernel.types import DataType, Field, Schema
 from inseam.ports.tables import Snapshot
 
-PLACES = (AggregateKind.FIRST, AggregateKind.LAST)
 _EVENT_BYTES = 72
 """What the sweep works with for each event, besides the columns."""
 

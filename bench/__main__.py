@@ -20,6 +20,7 @@ QUICK = {
     "online.py": [],
     "online_redis.py": ["--rounds", "1"],
     "materialize.py": ["--entities", "50000", "--events", "100000"],
+    "fresh.py": ["--rounds", "3"],
     "ingest.py": [],
     "serving.py": ["--rounds", "1", "--seconds", "2"],
 }
@@ -29,6 +30,7 @@ FULL = {
     "online.py": [],
     "online_redis.py": [],
     "materialize.py": [],
+    "fresh.py": [],
     "ingest.py": [],
     "serving.py": ["--rounds", "3", "--seconds", "5"],
 }

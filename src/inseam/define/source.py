@@ -234,7 +234,13 @@ class Transform(Declaration):
 
 
 def transform(
-    name: str, source: Source, *, timestamp: str = "", owner: str = ""
+    name: str,
+    source: Source,
+    *,
+    timestamp: str = "",
+    owner: str = "",
+    tags: tuple[str, ...] = (),
+    deprecated: str = "",
 ) -> Callable[[Callable[..., Any]], Transform]:
     """Declare a transform by a function from an Ibis table to an Ibis table.
 
@@ -253,6 +259,8 @@ def transform(
             function=function,
             timestamp=timestamp,
             owner=owner,
+            tags=tags,
+            deprecated=deprecated,
             description=(function.__doc__ or "").strip(),
         )
 

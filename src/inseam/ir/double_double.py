@@ -1,20 +1,27 @@
-"""Arithmetic on arrays of unevaluated pairs (high, low) of about 106 bits: sums whose order can't be told."""
+"""Arithmetic on unevaluated pairs (high, low) of about 106 bits: sums whose order can't be told.
+
+`two_sum` and `two_product` take numbers or arrays, and may be compiled: they are nothing but additions and products.
+"""
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 import numpy as np
+
+Numbers = TypeVar("Numbers", float, np.ndarray)
 
 _SPLIT = 134217729.0  # 2**27 + 1: Dekker's constant
 
 
-def two_sum(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def two_sum(a: Numbers, b: Numbers) -> tuple[Numbers, Numbers]:
     """(s, e) with s = a + b rounded and s + e = a + b exactly (Knuth)."""
     s = a + b
     t = s - a
     return s, (a - (s - t)) + (b - t)
 
 
-def two_product(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def two_product(a: Numbers, b: Numbers) -> tuple[Numbers, Numbers]:
     """(p, e) with p = a * b rounded and p + e = a * b exactly, for sizes between 1e-145 and 1e145 (Dekker)."""
     p = a * b
     t = _SPLIT * a

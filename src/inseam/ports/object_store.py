@@ -101,11 +101,11 @@ class ObjectUrl:
                 """The path itself: whoever reads names files and not patterns, which cost requests."""
                 return [path]
 
-            def _open(self, path: str, mode: str = "rb", **options: Any) -> Any:
-                """Asked for its size first: of a file that is not there obstore makes an object that fails in its end."""
+            def _open(self, path: str, mode: str = "rb", *given: Any, **options: Any) -> Any:
+                """Asked for its size first: obstore makes a broken object of a file that is not there."""
                 if mode == "rb":
                     options.setdefault("size", self.info(path)["size"])
-                return super()._open(path, mode, **options)
+                return super()._open(path, mode, *given, **options)
 
         make: Any = Files
         return make(self.scheme, skip_instance_cache=True, **self._arguments())

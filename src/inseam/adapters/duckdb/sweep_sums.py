@@ -13,32 +13,15 @@ import math
 import numpy as np
 
 from inseam.adapters.duckdb.sweep_layout import Array, Layout, is_idle, kernel, line_up, longest_run
+from inseam.ir import double_double
 
 FOUND_UNSURE, FOUND_ODD = 1, 2
-_SPLIT = 134217729.0  # 2**27 + 1: Dekker's constant
 _HUGE = 1e300  # sums of greater size may overflow on the way
 _TINY, _VAST = 1e-120, 1e145  # cells whose squares keep all their bits, times any number of rows
 
 
-@kernel
-def two_sum(a: float, b: float) -> tuple[float, float]:
-    """(s, e) with s = a + b rounded and s + e = a + b exactly (Knuth)."""
-    s = a + b
-    t = s - a
-    return s, (a - (s - t)) + (b - t)
-
-
-@kernel
-def _two_product(a: float, b: float) -> tuple[float, float]:
-    """(p, e) with p = a * b rounded and p + e = a * b exactly, for sizes between 1e-145 and 1e145 (Dekker)."""
-    p = a * b
-    t = _SPLIT * a
-    a_high = t - (t - a)
-    a_low = a - a_high
-    t = _SPLIT * b
-    b_high = t - (t - b)
-    b_low = b - b_high
-    return p, ((a_high * b_high - p) + a_high * b_low + a_low * b_high) + a_low * b_low
+two_sum = kernel(double_double.two_sum)
+_two_product = kernel(double_double.two_product)
 
 
 @kernel

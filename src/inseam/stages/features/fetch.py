@@ -54,7 +54,11 @@ class FeatureReader:
         self._picker_of = [combinations.index(view.keys) for view, _ in views]
 
     def read(self, entities: Sequence[Entity], *, at: int | None = None) -> FeatureRows:
-        """Rows of many entities, in their order, from one consistent state; ``at`` (default now) judges staleness."""
+        """Rows of many entities, in their order; ``at`` (default now) judges staleness.
+
+        They are of one state of the store, where it promises one (see `OnlineStore`). Tiles that moved on between two
+        reads are read again: a view may then be of a later state than its neighbours, under the boundary that it names.
+        """
         instant = clock.now() if at is None else at
         keys = [picker.many(entities) for picker in self._pickers]
         found = self._rows([keys[i] for i in self._picker_of], instant)

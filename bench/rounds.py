@@ -28,12 +28,15 @@ def entity_ids(random: np.random.Generator, rows: int, skew: float) -> np.ndarra
 
 
 def finish_imports() -> None:
-    """What Numba and Delta import at their first use: nobody's imports are on the clock."""
+    """What Numba and Delta import at their first use, compiled loops too: nobody's imports are on the clock."""
     import pyarrow.dataset  # noqa: F401
-    from numba.core.registry import cpu_target
 
-    cpu_target.typing_context.refresh()
-    cpu_target.target_context.refresh()
+    from inseam.adapters.duckdb.sweep import KINDS, Ask, Column, sweep
+
+    one = np.zeros(1, np.int64)
+    asks = [Ask(kind, "cell", over_us=1) for kind in KINDS]
+    for known in (None, one):
+        sweep(one, one, known, one, {"cell": Column(np.zeros(1))}, one, one + 1, 0, 0, asks, 1)
 
 
 def measured(work: Callable[[], object]) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from itertools import chain
 
 import pyarrow as pa
 
-from inseam.adapters.duckdb.features import Work, check_spine, compute
+from inseam.adapters.duckdb.features import Source, Work, check_spine, compute
 from inseam.adapters.duckdb.partition import partitioned
+from inseam.adapters.duckdb.plain import plain_rows
 from inseam.adapters.duckdb.rows import plain_stream
 from inseam.adapters.duckdb.session import BATCH_ROWS, DUCKDB_SHARE, Limits, Session
 from inseam.adapters.duckdb.view_plan import ViewPlan, plan_view
@@ -40,7 +42,7 @@ def build(
         if is_whole:
             table = pa.Table.from_batches(held, plain.schema)
             held.clear()
-            batches = _in_memory(session, works, plans, table, schema)
+            batches = _in_memory(session, works, plans, table, schema, limits)
         else:
             rest = pa.RecordBatchReader.from_batches(plain.schema, chain(held, plain))
             batches = partitioned(session, limits, works, rest, schema)
@@ -62,21 +64,23 @@ def _hold(spine: pa.RecordBatchReader, room: int, values: int) -> tuple[list[pa.
 
 
 def _in_memory(
-    session: Session, works: Sequence[Work], plans: Sequence[ViewPlan], table: pa.Table, schema: pa.Schema
+    session: Session,
+    works: Sequence[Work],
+    plans: Sequence[ViewPlan],
+    table: pa.Table,
+    schema: pa.Schema,
+    limits: Limits,
 ) -> Iterator[pa.RecordBatch]:
     found: dict[str, pa.Array] = {}
+    source = Source(lambda _, *view_and_span: ViewPlan.events(*view_and_span), partial(plain_rows, limits))
     try:
         for work in works:
             narrow = table.select(list(dict.fromkeys((*work.plans[0].view.keys, EVENT_TIME))))
-            found |= compute(session, work, narrow, _read)
+            found |= compute(session, work, narrow, source)
     finally:
         session.close()
     columns = [*table.columns, *(found[spec.name] for plan in plans for spec in plan.view.aggregates)]
     yield from pa.table(columns, schema=schema).to_batches(BATCH_ROWS)
-
-
-def _read(_: Session, plan: ViewPlan, since: int | None, before: int) -> str:
-    return plan.events(since, before)
 
 
 def _works(plans: Sequence[ViewPlan], path: str, threads: int) -> list[Work]:

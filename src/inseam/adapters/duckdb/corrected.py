@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from inseam.adapters.duckdb import fast, general
-from inseam.adapters.duckdb.events import gather, numbers
+from inseam.adapters.duckdb.events import coded, gather, numbers
 from inseam.adapters.duckdb.keys import CODE, Array, SpineKeys
 from inseam.adapters.duckdb.session import Session, quote
 from inseam.adapters.duckdb.view_plan import ViewPlan
@@ -27,7 +27,8 @@ def query_view(
     with session.errors(plan.view.name):
         # Read once: a source may be a stream.
         session.connection.execute(f"CREATE OR REPLACE TEMP TABLE upserted AS {source}")
-    swept = fast.sweep_view(plan, gather(session, plan, _STANDING, keys), keys, boundary, threads)
+    standing = session.batches(coded(plan, _STANDING, keys), plan.view.name)
+    swept = fast.sweep_view(plan, gather(plan, standing, keys), keys, boundary, threads)
     places = _before_corrections(session, plan, keys, boundary)
     if places.size:
         same = ", ".join(quote(name) for name in keys.names)

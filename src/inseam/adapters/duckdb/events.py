@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from inseam.adapters.duckdb.keys import CODE, Array, SpineKeys
-from inseam.adapters.duckdb.session import Session, quote
+from inseam.adapters.duckdb.session import Batches, quote
 from inseam.adapters.duckdb.sweep import Column
 from inseam.adapters.duckdb.view_plan import ViewPlan
 from inseam.ir.relation import SEQUENCE
@@ -50,20 +50,21 @@ def coded(plan: ViewPlan, source: str, keys: SpineKeys) -> str:
     return f"SELECT k.{CODE}, {carried} FROM ({source}) e JOIN keys k ON {same}"
 
 
-def gather(session: Session, plan: ViewPlan, source: str, keys: SpineKeys) -> Events:
-    """Read the events of the spine's keys."""
-    schema, batches = session.batches(coded(plan, source, keys), plan.view.name)
+def gather(plan: ViewPlan, found: Batches, keys: SpineKeys) -> Events:
+    """Take in the events of the spine's keys from what `coded` selects."""
+    schema, batches = found
     codes: list[Array] = []
     cells: dict[str, list[pa.Array]] = {name: [] for name in schema.names if name != CODE}
     for batch in batches:
+        rows = batch
         code = keys.encode(batch.column(0)) if keys.lookup is not None else batch.column(0).to_numpy()
         kept = code >= 0
-        if np.count_nonzero(kept) < 0.9 * code.size:
-            code = code[kept]
+        # The sweep passes over rows of other keys faster than they are filtered, but they take memory.
+        if np.count_nonzero(kept) < 0.5 * code.size:
+            code, rows = code[kept], batch.filter(pa.array(kept))
         codes.append(code)
-        wanted = batch.filter(pa.array(kept)) if code.size < kept.size else batch
         for name, column in cells.items():
-            column.append(wanted.column(name))
+            column.append(rows.column(name))
 
     def take(name: str) -> pa.ChunkedArray:
         return pa.chunked_array(cells.pop(name), type=schema.field(name).type)

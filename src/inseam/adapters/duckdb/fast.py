@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from inseam.adapters.duckdb.events import Decode, Events, cells
 from inseam.adapters.duckdb.keys import Array, SpineKeys
@@ -92,14 +93,10 @@ def _load_order(events: Events) -> Array | None:
 
 def _cells_at(column: pa.ChunkedArray, answer: Answer, spec: AggregateSpec) -> pa.Array:
     rows, valid = answer
-    if spec.type is DataType.STRING:
-        return column.take(pa.array(rows, mask=None if valid is None else ~valid)).combine_chunks()
-    # Fixed-width cells are gathered by NumPy: Arrow looks for the chunk of each row.
-    cell, back = cells(column, spec.type)
-    if len(column) == 0:
-        return pa.nulls(rows.size, arrow_type(spec.type))
-    held = valid if cell.valid is None else cell.valid[rows] & (True if valid is None else valid)
-    return back(pa.array(cell.values[rows], mask=None if held is None else ~held)).cast(arrow_type(spec.type))
+    found = column.take(pa.array(rows, mask=None if valid is None else ~valid)).combine_chunks()
+    if spec.type is DataType.FLOAT64:
+        found = pc.if_else(pc.is_nan(found), None, found)
+    return found.cast(arrow_type(spec.type))
 
 
 def _decoded(answer: Answer, spec: AggregateSpec, decode: Decode | None) -> pa.Array:

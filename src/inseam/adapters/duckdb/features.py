@@ -9,9 +9,9 @@ import numpy as np
 import pyarrow as pa
 
 from inseam.adapters.duckdb import corrected, fast, general
-from inseam.adapters.duckdb.events import gather, numbers
+from inseam.adapters.duckdb.events import coded, gather, numbers
 from inseam.adapters.duckdb.keys import Array, SpineKeys
-from inseam.adapters.duckdb.session import Session
+from inseam.adapters.duckdb.session import Batches, Session
 from inseam.adapters.duckdb.view_plan import ViewPlan
 from inseam.ir.boundaries import boundaries
 from inseam.ir.derived import finished
@@ -20,8 +20,15 @@ from inseam.kernel.errors import DataError
 from inseam.kernel.names import did_you_mean
 from inseam.kernel.types import arrow_type
 
-Source = Callable[[Session, ViewPlan, int | None, int], str]
-"""Gives the SELECT of a view's events with ``since <= ts < before``."""
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where a view's events with ``since <= ts < before`` come from."""
+
+    sql: Callable[[Session, ViewPlan, int | None, int], str]
+    """Their SELECT."""
+    plain: Callable[[ViewPlan, int | None, int], Batches | None] = lambda *_: None
+    """What `coded` selects of them, where a single key is its own code and they can be had without SQL."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,14 +108,18 @@ def _compute_view(
 ) -> dict[str, pa.Array]:
     boundary = boundary_of(plan, at)
     since, before = span(plan, boundary)
-    source_sql = source(session, plan, since, before)
     if work.path == "general":
-        arrays = general.query_view(session, plan, plan.core.aggregates, source_sql, keys, boundary)
+        sql = source.sql(session, plan, since, before)
+        arrays = general.query_view(session, plan, plan.core.aggregates, sql, keys, boundary)
     elif plan.has_superseded:
-        arrays = corrected.query_view(session, plan, source_sql, keys, boundary, work.threads)
+        sql = source.sql(session, plan, since, before)
+        arrays = corrected.query_view(session, plan, sql, keys, boundary, work.threads)
     else:
-        events = gather(session, plan, source_sql, keys)
-        arrays = fast.sweep_view(plan, events, keys, boundary, work.threads)
+        found = source.plain(plan, since, before) if keys.lookup is not None else None
+        if found is None:
+            sql = coded(plan, source.sql(session, plan, since, before), keys)
+            found = session.batches(sql, plan.view.name)
+        arrays = fast.sweep_view(plan, gather(plan, found, keys), keys, boundary, work.threads)
     computed = dict(zip((spec.name for spec in plan.core.aggregates), arrays, strict=True))
     return finished(plan.view, computed, boundary)
 

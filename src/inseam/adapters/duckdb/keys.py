@@ -10,6 +10,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from inseam.adapters.duckdb.sweep_crew import frozen
+from inseam.adapters.duckdb.sweep_layout import look_up
+
 Array = np.ndarray[Any, Any]
 
 CODE = "_code"
@@ -49,16 +52,10 @@ class SpineKeys:
     def encode(self, column: pa.Array) -> Array:
         """Codes of whole-number keys by `lookup`; -1 for NULL and for keys that the spine doesn't have."""
         assert self.lookup is not None
-        missing = column.is_null().to_numpy(zero_copy_only=False) if column.null_count else None
-        values = (column.fill_null(0) if column.null_count else column).to_numpy()
-        outside = (values < self.lowest) | (values >= self.lowest + self.lookup.size)
-        if missing is not None:
-            outside |= missing
-        if not outside.any():
-            codes: Array = self.lookup[values - self.lowest]
-            return codes
-        codes = self.lookup[np.where(outside, self.lowest, values) - self.lowest]
-        codes[outside] = -1
+        codes = np.empty(len(column), np.int64)
+        look_up(frozen(column.fill_null(0), np.int64), self.lowest, frozen(self.lookup, np.int64), codes)
+        if column.null_count:
+            codes[column.is_null().to_numpy(zero_copy_only=False)] = -1
         return codes
 
 

@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from inseam.adapters.duckdb.features import Work, boundary_of, compute, instants, span
+from inseam.adapters.duckdb.features import Source, Work, boundary_of, compute, instants, span
 from inseam.adapters.duckdb.keys import Array
 from inseam.adapters.duckdb.rows import ROW, numbered
 from inseam.adapters.duckdb.session import BATCH_ROWS, DUCKDB_SHARE, SQL_TYPES, Limits, Session, quote
@@ -98,7 +98,7 @@ def _answer(session: Session, limits: Limits, work: Work, spine: SpilledSpine, n
             return f"SELECT * FROM spilled WHERE {inside}"
 
         for table in _pieces(limits, work, spine, reads, events, part):
-            found = compute(session, work, table, spilled)
+            found = compute(session, work, table, Source(spilled))
             columns = [table.column(ROW), *(found[field.name] for field in fields)]
             # Small batches: the merge holds one of each part.
             answers.add(pa.table(columns, schema=answers.schema), max(BATCH_ROWS // count, 1024))

@@ -99,6 +99,9 @@ class Intake:
             raise
 
 
+Batches = tuple[pa.Schema, Iterator[pa.RecordBatch]]
+
+
 class Session:
     """Owns a connection and a scratch folder until `close`. One thread at a time."""
 
@@ -147,7 +150,7 @@ class Session:
         with self.errors(subject):
             return self.connection.execute(sql, parameters).to_arrow_reader(BATCH_ROWS).read_all()
 
-    def batches(self, sql: str, subject: str) -> tuple[pa.Schema, Iterator[pa.RecordBatch]]:
+    def batches(self, sql: str, subject: str) -> Batches:
         """A query's result as it comes. The session runs nothing else until the batches are read."""
         with self.errors(subject):
             reader = self.connection.execute(sql).to_arrow_reader(BATCH_ROWS)

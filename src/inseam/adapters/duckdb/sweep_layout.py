@@ -62,6 +62,14 @@ def is_kept(enter: int, ts: int, over: int) -> bool:
 
 
 @kernel
+def look_up(values: Array, lowest: int, codes: Array, out: Array) -> None:
+    """out[i] = codes[values[i] - lowest], -1 outside of them."""
+    for i in range(values.size):
+        place = _subtract(values[i], lowest)
+        out[i] = codes[place] if 0 <= place < codes.size else -1
+
+
+@kernel
 def count_keys(
     keys: Array, ts: Array, is_wanted: Array, ts_from: int, ts_to: int, start: int, stop: int, counts: Array
 ) -> None:

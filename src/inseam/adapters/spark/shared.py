@@ -6,7 +6,7 @@ and run in the workers by DuckDB, so that no expression is ever translated.
 
 from inseam.adapters.duckdb.describe import describe
 from inseam.adapters.duckdb.expression import check_condition, check_expression
-from inseam.adapters.duckdb.features import Work, boundary_of, check_spine, compute, span
+from inseam.adapters.duckdb.features import Source, Work, boundary_of, check_spine, compute, span
 from inseam.adapters.duckdb.relation import Compiled, compiled, source_name, with_system
 from inseam.adapters.duckdb.rows import plain_stream
 from inseam.adapters.duckdb.session import DUCKDB_SHARE, Limits, Session, cores, plain_schema, quote
@@ -19,6 +19,7 @@ __all__ = [
     "Compiled",
     "Limits",
     "Session",
+    "Source",
     "ViewPlan",
     "Work",
     "boundary_of",

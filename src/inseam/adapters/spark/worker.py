@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from inseam.adapters.spark.dialect import worker_limits
 from inseam.adapters.spark.failure import told
-from inseam.adapters.spark.shared import DUCKDB_SHARE, Session, ViewPlan, Work, compute, quote
+from inseam.adapters.spark.shared import DUCKDB_SHARE, Session, Source, ViewPlan, Work, compute, quote
 from inseam.adapters.spark.slots import Slots
 from inseam.ir.relation import SEQUENCE
 from inseam.ir.window_expression import EVENT, KNOWN, SUPERSEDED
@@ -38,7 +38,7 @@ class Bucket:
                 return _select(plan)
 
             keys = self.work.plans[0].view.keys
-            found = compute(session, self.work, spine.select(list(dict.fromkeys((*keys, EVENT_TIME)))), source)
+            found = compute(session, self.work, spine.select(list(dict.fromkeys((*keys, EVENT_TIME)))), Source(source))
         for name, values in found.items():
             spine = spine.append_column(name, values)
         return spine.select(self.schema.names).cast(self.schema)

@@ -19,8 +19,9 @@ from inseam.adapters.delta.tables import DeltaTables
 from inseam.adapters.duckdb.engine import DuckdbEngine
 from inseam.adapters.lmdb.store import LmdbStore
 from inseam.ir import tile_fold
-from inseam.ir.aggregates import AggregateKind, AggregateSpec
+from inseam.ir.aggregates import DERIVED, AggregateKind, AggregateSpec
 from inseam.ir.relation import Relation
+from inseam.ir.tile_measure import FAMILIES
 from inseam.ir.windows import WindowedAggregate
 from inseam.kernel.clock import DAY, HOUR, SECOND, Step
 from inseam.kernel.errors import UnavailableError
@@ -131,7 +132,7 @@ def test_reads_at_any_instant_give_the_value_of_the_boundary_that_they_name(
     place: Place, inline: int, data: st.DataObject, world: World
 ) -> None:
     number = next(_numbers)
-    view = data.draw(views(f"sources/rows_{number}", f"v{number}", labels=False))
+    view = data.draw(views(f"sources/rows_{number}", f"v{number}", labels=False, kinds=(*FAMILIES, *DERIVED)))
     assume(world.rows)
     instants = sorted({row["known"] for row in world.rows if row["known"] is not None} | {r["t"] for r in world.reads})
     assume(instants)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from inseam.kernel import clock
 from inseam.kernel.types import DataType, Schema
+
+if TYPE_CHECKING:
+    import pyarrow.compute as pc
 
 _SQL = {DataType.DATE: "DATE '{}'", DataType.TIMESTAMP: "TIMESTAMPTZ '{}'"}
 
@@ -68,3 +71,13 @@ def _equals(name: str, text: str, type_: DataType | None) -> str:
     literal = text if type_ in (DataType.INT64, DataType.FLOAT64, DataType.BOOL) else f"'{quoted}'"
     column = name.replace('"', '""')
     return f'"{column}" = {_SQL.get(type_, "{}").format(quoted) if type_ in _SQL else literal}'
+
+
+def rows_of(cells: Mapping[str, Sequence[Any]]) -> pc.Expression:
+    """Arrow's condition for the rows whose cell in each column is the first of those given."""
+    import pyarrow.compute as pc
+
+    whole = pc.scalar(True)
+    for name, (value, *_) in cells.items():
+        whole &= pc.field(name) == value
+    return whole

@@ -4,11 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from inseam.define.model import Model
 from inseam.define.training_set import TrainingSet
-from inseam.ir.records import AliasRecord, ModelVersionRecord, RunRecord, TrainingSetRecord, VerdictRecord
+from inseam.ir.records import (
+    AliasRecord,
+    ErasureRecord,
+    ModelVersionRecord,
+    RunRecord,
+    TrainingSetRecord,
+    VerdictRecord,
+)
 from inseam.ir.training import ModelSpec
 from inseam.kernel import clock
 from inseam.kernel.errors import ConflictError, NotFoundError, RefusedError
@@ -43,6 +51,7 @@ def build_training_set(context: Context, name: str, *, progress: Progress = sile
 
     spec = context.training_set(name, context.checked())
     settle(context, context.project.get(TrainingSet, name))
+    erasures = context.ledger.select(ErasureRecord)
     with run(context.ledger, "build", name, spec.fingerprint) as opened:
         record = build(
             spec,
@@ -52,8 +61,19 @@ def build_training_set(context: Context, name: str, *, progress: Progress = sile
             directory=context.path("training_sets"),
             progress=progress,
         )
+        _check_erasures(context, record, erasures)
         opened.outputs = {"fingerprint": record.fingerprint, "digest": record.digest, "rows": record.rows}
     return record
+
+
+def _check_erasures(context: Context, record: TrainingSetRecord, before: list[ErasureRecord]) -> None:
+    """A set that was built while an entity was forgotten may hold it, and whoever erased it may have looked before."""
+    if context.ledger.select(ErasureRecord) != before:
+        Path(record.path).unlink(missing_ok=True)
+        context.ledger.put(replace(record, erased_at=clock.now()))
+        raise ConflictError(
+            f"training_set:{record.name}", "an entity was forgotten while it was built", mend="build it again"
+        )
 
 
 def train(
@@ -188,6 +208,12 @@ def promote(context: Context, name: str, version: int | None = None, *, is_force
         record = context.ledger.get(TrainingSetRecord, chosen.training_set)
         if record is None:
             raise NotFoundError(f"training set of model:{name}@{number}", "it is not in the ledger")
+        if record.erased_at is not None:
+            raise NotFoundError(
+                f"training set of model:{name}@{number}",
+                f"it held an entity that was forgotten, and was erased at {clock.format_instant(record.erased_at)}",
+                mend=f"run `inseam train {name}`",
+            )
         _judge(context, context.model(name, context.checked()), chosen, record)
     alias = _swap(context, name, number, is_forced=is_forced)
     _track(context, name)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from inseam.define.endpoint import Endpoint
 from inseam.define.project import Project
+from inseam.ir.records import ErasureRecord
 from inseam.kernel.errors import NotFoundError
 from inseam.plan.meaning import lineage
 from inseam.run.audit import agreements
@@ -98,11 +99,13 @@ def _served(context: Context, name: str, settings: ServeSettings, breaker: Break
     return ServedEndpoint(spec, watch, endpoint_reader(context, name, guard), guard)
 
 
-def compact(context: Context) -> Mapping[str, int]:
+def compact(context: Context, *, wait_seconds: float = 0.0) -> Mapping[str, int]:
     """Move the sealed segments of the prediction log into Delta tables, each exactly once; rows by table."""
+    from inseam.ir.forgotten import Forgotten
     from inseam.stages.serve.compact import compact as move
 
-    return move(context.path(LOG), context.tables)
+    forgotten = Forgotten(context.ledger.select(ErasureRecord))
+    return move(context.path(LOG), context.tables, forgotten, wait_seconds=wait_seconds)
 
 
 def _tend(context: Context) -> None:

@@ -161,3 +161,19 @@ def test_a_killed_writer_loses_nothing_acknowledged_and_leaves_no_half_batch(tmp
         assert set(found) == {mark * 50}
         assert int(mark) >= acknowledged
     reader.close()
+
+
+def test_wiping_leaves_nothing_of_rows_that_were_taken_out_and_all_others(tmp_path: Path):
+    store = LmdbStore(tmp_path, map_size_bytes=1 << 16)
+    kept = [(b"key-%05d" % number, b"x" * 50) for number in range(4_000)]
+    gone = [(b"key-%05d-secret" % number, b"secret") for number in range(0, 4_000, 40)]
+    store.write("a", sorted([*kept, *gone]), b"secret")
+    store.write("b", kept[:3])
+    store.write("a", [(key, None) for key, _ in gone], b"mark")
+    store.write("c", gone)
+    store.drop("c")
+    assert b"secret" in (tmp_path / "data.mdb").read_bytes()
+    store.wipe()
+    assert b"secret" not in (tmp_path / "data.mdb").read_bytes()
+    assert store.read(["a", "b"], [[key for key, _ in kept], [kept[1][0]]]) == [[row for _, row in kept], [b"x" * 50]]
+    assert (store.count("a"), sorted(store.tables()), store.mark("a")) == (4_000, ["a", "b"], b"mark")

@@ -110,7 +110,7 @@ def test_logs_of_two_machines_feed_one_table(tmp_path):
 
 def test_two_compactions_at_once_one_says_why(tmp_path):
     logged(tmp_path / "log")
-    with module._locked(tmp_path / "log"), pytest.raises(ConflictError, match="another process"):
+    with module.locked(tmp_path / "log"), pytest.raises(ConflictError, match="another process"):
         compact(tmp_path / "log", DeltaTables(tmp_path / "tables"))
 
 

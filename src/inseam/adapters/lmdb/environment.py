@@ -17,6 +17,10 @@ Work = Callable[..., T]
 """From a transaction, the handles of tables, and what else it is given; a handle is None where a read found no such
 table."""
 
+_WASTE = "#waste"
+"""The table that takes the free pages: no view and no part of a log is called so."""
+_WIPED_AT_ONCE = 2_048
+"""The most pages of one transaction."""
 _MAX_TABLES = 512
 _MAX_READERS = 1024
 _MAX_ATTEMPTS = 40
@@ -73,6 +77,32 @@ class Environment:
                 raise self._fault("used", error) from error
             self.close()
         raise self._fault("used", fault) from fault
+
+    def wipe(self) -> None:
+        """Overwrite what rows that are gone have left: tables are written anew, and then every page that is free.
+
+        LMDB takes the buffers of earlier transactions for new pages, with what is in them, so that any page of any
+        table may hold anything. Those of this process are let go first; another that writes has its own.
+        """
+        with self.lock:
+            self.close()
+        for table in self.view((), table_names) or ():
+            if table != _WASTE:
+                self.change((table, _WASTE), _write_anew)
+        pages: list[int] = []
+
+        def fill(transaction: Any, handles: list[Any]) -> int:
+            size, last = transaction.stat(handles[0])["psize"], self._open.info()["last_pgno"]
+            for number in range(min(64 << len(pages), _WIPED_AT_ONCE)):
+                # A value that fills a page of its own, but for the page's head and the value's.
+                transaction.put(b"%d.%d" % (len(pages), number), bytes(size - 24), db=handles[0])
+            return int(last)
+
+        # The file grows when no page is free. What the last transaction freed is so for the next but one.
+        while len(pages) < 3 or pages[-1] == pages[1]:
+            pages.append(self.change((_WASTE,), fill))
+        self.change((_WASTE,), lambda transaction, handles: transaction.drop(handles[0]))
+        self.forget(_WASTE)
 
     def forget(self, table: str) -> None:
         """Drop the cached handle of a table that was destroyed."""
@@ -147,6 +177,18 @@ class Environment:
 
     def _fault(self, act: str, error: Exception) -> SettingError:
         return SettingError(str(self.path), f"the store cannot be {act}: {error}")
+
+
+def table_names(transaction: Any, _: list[Any]) -> list[str]:
+    """Every table of the environment."""
+    return [key.decode() for key in transaction.cursor().iternext(keys=True, values=False)]
+
+
+def _write_anew(transaction: Any, handles: list[Any]) -> None:
+    """A table's rows in fresh pages: a page keeps the bytes of a row that was taken out, branches keep keys."""
+    for source, target in (handles, handles[::-1]):
+        transaction.cursor(target).putmulti(iter(transaction.cursor(source)), append=True)
+        transaction.drop(source, delete=False)
 
 
 _registry: dict[Path, Environment] = {}

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from inseam.adapters.lmdb.environment import acquire, release
+from inseam.adapters.lmdb.environment import acquire, release, table_names
 from inseam.kernel.errors import RefusedError
 
 _MARKS = "#marks"
@@ -19,6 +19,8 @@ class LmdbStore:
     Readers never wait for the writer nor it for them; writers of several processes take turns. A read-only store may be
     opened before anything was written: it is empty until then. ``map_size_bytes`` is where the map starts: it grows.
     """
+
+    is_shared = False
 
     def __init__(self, path: Path, *, map_size_bytes: int = 1 << 30, is_readonly: bool = False) -> None:
         self._is_readonly = is_readonly
@@ -50,8 +52,8 @@ class LmdbStore:
         return self._stat(table).get("entries", 0)
 
     def tables(self) -> Mapping[str, int]:
-        names = self._environment.view((), _names) or []
-        return {name: self._bytes(name) for name in names if name != _MARKS}
+        names = self._environment.view((), table_names) or []
+        return {name: self._bytes(name) for name in names if not name.startswith("#")}
 
     def drop(self, table: str) -> None:
         self._may_write()
@@ -64,6 +66,11 @@ class LmdbStore:
 
         self._environment.change((table, _MARKS), destroy)
         self._environment.forget(table)
+
+    def wipe(self) -> None:
+        """`inseam.ports.wiping.Wiping`."""
+        self._may_write()
+        self._environment.wipe()
 
     def close(self) -> None:
         if not self._is_closed:
@@ -94,7 +101,3 @@ def _get(transaction: Any, handles: list[Any], keys: Sequence[Sequence[bytes]]) 
         [None] * len(asked) if handle is None else [find(key, None, handle) for key in asked]
         for handle, asked in zip(handles, keys, strict=True)
     ]
-
-
-def _names(transaction: Any, _: list[Any]) -> list[str]:
-    return [key.decode() for key in transaction.cursor().iternext(keys=True, values=False)]

@@ -96,6 +96,10 @@ class LmdbStreamLog:
     def sources(self) -> tuple[str, ...]:
         return tuple(self._environment.view((_STATE,), _names) or ())
 
+    def wipe(self) -> None:
+        """`inseam.ports.wiping.Wiping`."""
+        self._environment.wipe()
+
     def close(self) -> None:
         if not self._is_closed:
             self._is_closed = True

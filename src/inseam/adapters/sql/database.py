@@ -129,6 +129,7 @@ def _prepare_sqlite(connection: sqlite3.Connection, _: Any) -> None:
     connection.isolation_level = None  # the driver must not begin transactions: `_begin_sqlite` does
     if connection.execute("PRAGMA journal_mode").fetchone() != ("wal",):
         _switch_to_wal(connection)
+    connection.execute("PRAGMA secure_delete=ON")  # what was overwritten is not left in the file
     connection.execute("PRAGMA synchronous=FULL")  # a commit that was acknowledged survives a power cut
 
 

@@ -43,6 +43,10 @@ class Mark(msgspec.Struct, frozen=True):
         """The mark when ``rows`` more are written."""
         return msgspec.structs.replace(self, rows=self.rows + rows, status=status)
 
+    def again(self) -> Mark:
+        """The same work from its beginning: for when the order of the keys is no longer what was counted along."""
+        return msgspec.structs.replace(self, rows=0)
+
     def is_same_work(self, other: Mark) -> bool:
         """Whether both stand for the same rows, written in part or whole."""
         return (self.boundary, self.version, self.fields) == (other.boundary, other.version, other.fields)

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import fcntl
 import os
+import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,11 +18,13 @@ from typing import TYPE_CHECKING
 import msgspec
 import uuid_utils
 
+from inseam.ir.forgotten import Forgotten
 from inseam.kernel.errors import ConflictError
-from inseam.kernel.types import DataType, Schema
+from inseam.kernel.types import DataType, Schema, arrow_type
 from inseam.ports.tables import CommitKey, Tables
 from inseam.stages.serve import segment
 from inseam.stages.serve.columns import OUTCOME_SCHEMA, outcomes_arrow, prediction_columns, predictions_arrow
+from inseam.stages.serve.ids import format_id
 from inseam.stages.serve.record import Batch, Context, Outcome
 
 if TYPE_CHECKING:
@@ -38,35 +41,39 @@ class _Plan(msgspec.Struct):
     segments: list[str]
 
 
-def compact(directory: Path, tables: Tables) -> Mapping[str, int]:
+def compact(
+    directory: Path, tables: Tables, forgotten: Forgotten | None = None, *, wait_seconds: float = 0.0
+) -> Mapping[str, int]:
     """Commit all sealed segments (and those of dead writers) and delete them; rows by table.
 
-    `ConflictError` when another process is compacting this directory.
+    Predictions for entities that were ``forgotten``, and their outcomes, are dropped. `ConflictError` when another
+    process is compacting this directory for longer than ``wait_seconds``.
     """
     if not directory.is_dir():
         return {}
     counts: Counter[str] = Counter()
-    with _locked(directory):
+    with locked(directory, wait_seconds):
         segment.seal_orphans(directory)
         application = f"prediction-log:{_identity(directory)}"
         while (plan := _read_plan(directory) or _make_plan(directory, tables, application)) is not None:
-            counts.update(_carry_out(directory, tables, plan, application))
+            counts.update(_carry_out(directory, tables, plan, application, forgotten or Forgotten()))
     return dict(counts)
 
 
-def _carry_out(directory: Path, tables: Tables, plan: _Plan, application: str) -> Counter[str]:
+def _carry_out(directory: Path, tables: Tables, plan: _Plan, application: str, forgotten: Forgotten) -> Counter[str]:
     paths = [path for name in plan.segments if (path := directory / name).exists()]
     contexts, widths, outcomes = _survey(paths)
+    dropped = _predictions_of(forgotten, paths, contexts) if forgotten else frozenset()
     counts: Counter[str] = Counter()
     key = CommitKey(application, plan.number)
     for endpoint in sorted({context.endpoint for context in contexts.values()}):
         table = f"{PREDICTIONS}/{endpoint}"
         own = {context.id: context for context in contexts.values() if context.endpoint == endpoint}
-        batches = _prediction_batches(paths, own, _schema(tables, table, own, widths))
+        batches = _prediction_batches(paths, own, _schema(tables, table, own, widths), dropped)
         counts[table] += _append(tables, table, batches, key)
     for endpoint in sorted(outcomes):
         table = f"{OUTCOMES}/{endpoint}"
-        counts[table] += _append(tables, table, _outcome_batches(paths, endpoint), key)
+        counts[table] += _append(tables, table, _outcome_batches(paths, endpoint, dropped), key)
     for path in paths:
         path.unlink(missing_ok=True)
     (directory / _PLAN).unlink()
@@ -109,6 +116,20 @@ def _survey(paths: list[Path]) -> tuple[dict[str, Context], dict[str, int], set[
     return {key: context for key, context in contexts.items() if key in widths}, widths, outcomes
 
 
+def _predictions_of(forgotten: Forgotten, paths: list[Path], contexts: Mapping[str, Context]) -> frozenset[bytes]:
+    """The ids of the predictions for entities that were forgotten."""
+    import pyarrow as pa
+
+    found: set[bytes] = set()
+    for path in paths:
+        for entry in (entry for entries in segment.read(path) for entry in entries if isinstance(entry, Batch)):
+            fields = zip(contexts[entry.context].keys, entry.keys, strict=True)
+            rows = forgotten.rows({name: pa.array(cells, arrow_type(type_)) for (name, type_), cells in fields})
+            if rows is not None:
+                found.update(entry.ids[16 * row : 16 * row + 16] for row in rows.nonzero()[0])
+    return frozenset(found)
+
+
 def _schema(tables: Tables, table: str, contexts: Mapping[str, Context], widths: Mapping[str, int]) -> dict[str, str]:
     """Column names by ``name:type``. A name whose type has changed since gets the type as a suffix."""
     taken: dict[str, DataType] = {}
@@ -122,14 +143,18 @@ def _schema(tables: Tables, table: str, contexts: Mapping[str, Context], widths:
 
 
 def _prediction_batches(
-    paths: list[Path], contexts: Mapping[str, Context], names: Mapping[str, str]
+    paths: list[Path], contexts: Mapping[str, Context], names: Mapping[str, str], dropped: Collection[bytes]
 ) -> tuple[pa.Schema, Iterator[pa.RecordBatch]]:
     import pyarrow as pa
+    import pyarrow.compute as pc
 
+    gone = pa.array([format_id(int.from_bytes(id_, "big")) for id_ in dropped], pa.string())
     schema = Schema.of((name, key.rpartition(":")[2]) for key, name in names.items()).to_arrow()
 
     def fitted(context: Context, waiting: list[Batch]) -> pa.RecordBatch:
         table = predictions_arrow(context, waiting)
+        if len(gone):
+            table = table.filter(pc.invert(pc.is_in(table["id"], value_set=gone)))
         types = dict(prediction_columns(context, waiting[0].width))
         columns = {names[f"{name}:{types[name]}"]: table[name].combine_chunks() for name in table.column_names}
         empty = (field for field in schema if field.name not in columns)
@@ -151,14 +176,16 @@ def _prediction_batches(
     return schema, batches()
 
 
-def _outcome_batches(paths: list[Path], endpoint: str) -> tuple[pa.Schema, Iterator[pa.RecordBatch]]:
+def _outcome_batches(
+    paths: list[Path], endpoint: str, dropped: Collection[bytes]
+) -> tuple[pa.Schema, Iterator[pa.RecordBatch]]:
     def batches() -> Iterator[pa.RecordBatch]:
         for path in paths:
             found = [
                 entry
                 for entries in segment.read(path)
                 for entry in entries
-                if isinstance(entry, Outcome) and entry.endpoint == endpoint
+                if isinstance(entry, Outcome) and entry.endpoint == endpoint and entry.id not in dropped
             ]
             yield from outcomes_arrow(found).to_batches()
 
@@ -212,12 +239,23 @@ def _write_durably(path: Path, content: bytes) -> None:
 
 
 @contextmanager
-def _locked(directory: Path) -> Iterator[None]:
+def locked(directory: Path, wait_seconds: float = 0.0) -> Iterator[None]:
+    """Keep others from compacting a log for a block; `ConflictError` when another process does so for longer."""
     descriptor = os.open(directory / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
+    until = time.monotonic() + wait_seconds
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        while not _has_taken(descriptor):
+            if time.monotonic() >= until:
+                raise ConflictError(f"prediction log {directory.name}", "another process is compacting it")
+            time.sleep(0.05)
         yield
-    except BlockingIOError:
-        raise ConflictError(f"prediction log {directory.name}", "another process is compacting it") from None
     finally:
         os.close(descriptor)
+
+
+def _has_taken(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

@@ -9,7 +9,7 @@ import numpy as np
 
 from inseam.define.endpoint import Endpoint
 from inseam.define.feature_view import FeatureView
-from inseam.ir.records import AuditRecord, ModelVersionRecord
+from inseam.ir.records import AuditRecord, MaterializationRecord, ModelVersionRecord
 from inseam.ir.training import EndpointSpec
 from inseam.ir.windows import EVENT_TIME, WindowedAggregate
 from inseam.kernel import clock
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from inseam.stages.features.mark import Mark
     from inseam.stages.features.tile_table import TileMark
     from inseam.stages.observe.audited import Audited
-    from inseam.stages.serve.sample import Sample
+    from inseam.stages.serve.sample import Sample, ViewReads
 
 
 def audit(
@@ -133,7 +133,8 @@ class _Served:
             for use in manifest.views
             if (use.view, use.fingerprint) == (view.name, fingerprint) and {*view.schema} <= {*use.features}
         )
-        found = read.is_read & ~read.is_missing
+        boundaries, versions, is_named = self._named(view, fingerprint, read)
+        found = read.is_read & is_named
         drawn = Audited(
             str(declared.ref),
             self._spec.name,
@@ -142,12 +143,38 @@ class _Served:
             stale=int(read.is_stale.sum()),
             missing=int((read.is_read & read.is_missing).sum()),
             outdated=int((found & ~current).sum()),
-            behind_seconds=_behind(sample.at[found], read.boundaries[found]),
+            behind_seconds=_behind(sample.at[found], boundaries[found]),
         )
         values = {field.name: sample.columns[field.name] for field in view.schema}
-        reads = Reads(sample.keys, read.boundaries, read.versions, values).where(found & current)
+        reads = Reads(sample.keys, boundaries, versions, values).where(found & current)
         context = self._context
         return audit_view(drawn, view, reads, engine=context.engine, tables=context.tables, is_tiled=declared.is_fresh)
+
+    def _named(
+        self, view: WindowedAggregate, fingerprint: str, read: ViewReads
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """The boundary and snapshot that each read is held against, and where there is one.
+
+        A read that found no row names none. That there was none is a claim about what was materialized last before it:
+        its values are then those over no row, unless the endpoint has values of its own for such entities.
+        """
+        policies = (self._spec.unknown, self._spec.unavailable)
+        if not read.is_missing.any() or "default" in policies or self._uses[view.name].is_fresh:
+            return read.boundaries, read.versions, ~read.is_missing
+        records = self._context.ledger.select(
+            MaterializationRecord, view=view.name, fingerprint=fingerprint, status="committed"
+        )
+        records.sort(key=lambda record: record.finished_at or 0)
+        finished = np.array([record.finished_at or 0 for record in records], np.int64)
+        place = np.searchsorted(finished, self._sample.at, side="right")
+        boundaries = np.array([0, *(record.boundary for record in records)], np.int64)[place]
+        versions = np.array([0, *(record.version for record in records)], np.int64)[place]
+        missing = read.is_missing
+        return (
+            np.where(missing, boundaries, read.boundaries),
+            np.where(missing, versions, read.versions),
+            ~missing | (place > 0),
+        )
 
     def _function(self, place: int) -> Audited:
         import pyarrow as pa

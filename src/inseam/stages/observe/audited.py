@@ -45,7 +45,7 @@ class Audited:
     stale: int = 0
     """Reads for which a newer boundary was due."""
     missing: int = 0
-    """Reads that found no row. Of predictions they name no boundary, and are not compared."""
+    """Reads that found no row. They are compared where it is known up to which boundary there was none."""
     outdated: int = 0
     """Reads under another definition, or of another function, than the present one: not compared."""
     behind_seconds: float | None = None

@@ -1,6 +1,16 @@
 """``python -m inseam`` is ``inseam``."""
 
-from inseam.surface.cli.main import main
+import sys
+
+
+def main() -> None:
+    """Ctrl-C is no traceback either while the verbs are imported."""
+    try:
+        from inseam.surface.cli.main import main as run
+    except KeyboardInterrupt:
+        sys.exit(130)
+    run()
+
 
 if __name__ == "__main__":
     main()

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import typer
 
+from inseam.kernel.errors import DataError
 from inseam.surface.cli.session import verb
 
 
@@ -25,6 +26,23 @@ def test_a_file_that_grows_past_its_limit_is_the_users_to_mend(
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert ended.value.exit_code == 7
     assert "ulimit -f" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("error", [RuntimeError("Query interrupted"), DataError("t", "interrupted")])
+def test_an_interrupt_is_one_whatever_a_library_makes_of_it(
+    error: Exception, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def query() -> None:
+        try:
+            signal.raise_signal(signal.SIGINT)
+        except KeyboardInterrupt:
+            raise error from None
+
+    with pytest.raises(typer.Exit) as ended:
+        verb(query)()
+    assert ended.value.exit_code == 130
+    assert capsys.readouterr().err.startswith("interrupted")
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 def test_a_fault_of_ours_is_raised(capsys: pytest.CaptureFixture[str]) -> None:

@@ -31,7 +31,7 @@ def runs(
             r.status,
             format_instant(r.started_at),
             _seconds(r.started_at, r.finished_at),
-            r.error or "",
+            (r.error or "").partition("\n")[0],
         )
         for r in found
     ]

@@ -5,9 +5,12 @@ from __future__ import annotations
 import errno
 import functools
 import os
+import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from threading import current_thread, main_thread
+from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -55,16 +58,40 @@ def verb(function: Callable[..., None]) -> Callable[..., None]:
 
     @functools.wraps(function)
     def run(*arguments: Any, **options: Any) -> None:
-        try:
-            function(*arguments, **options)
-        except (InseamError, OSError) as raised:
-            error = raised if isinstance(raised, InseamError) else _of_the_machine(raised)
-            raise told(error, is_json=bool(options.get("json"))) from None
-        except KeyboardInterrupt:
-            terminal.err().print("interrupted; run the same command again to go on")
-            raise typer.Exit(INTERRUPTED) from None
+        with _noted_interrupts() as interrupts:
+            try:
+                function(*arguments, **options)
+            except typer.Exit:
+                raise
+            except (Exception, KeyboardInterrupt) as raised:
+                if interrupts or isinstance(raised, KeyboardInterrupt):
+                    terminal.err().print("interrupted; run the same command again to go on")
+                    raise typer.Exit(INTERRUPTED) from None
+                if not isinstance(raised, InseamError | OSError):
+                    raise
+                error = raised if isinstance(raised, InseamError) else _of_the_machine(raised)
+                raise told(error, is_json=bool(options.get("json"))) from None
 
     return run
+
+
+@contextmanager
+def _noted_interrupts() -> Iterator[list[int]]:
+    """Each Ctrl-C within: compiled libraries turn it into errors of their own. Where it is ignored, it stays so."""
+    interrupts: list[int] = []
+    if signal.getsignal(signal.SIGINT) is not signal.default_int_handler or current_thread() is not main_thread():
+        yield interrupts
+        return
+
+    def note(number: int, _: FrameType | None) -> None:
+        interrupts.append(number)
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGINT, note)
+    try:
+        yield interrupts
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def told(error: InseamError, *, is_json: bool, **done: Any) -> typer.Exit:

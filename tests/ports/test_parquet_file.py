@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from inseam.kernel.errors import ConflictError
+from inseam.kernel.errors import ConflictError, SettingError
 from inseam.ports.parquet_file import ROW_GROUP, parquet_file
 
 SCHEMA = pa.schema([("n", pa.int64())])
@@ -50,6 +50,12 @@ def test_a_failure_leaves_what_was_there(tmp_path):
         raise ZeroDivisionError
     assert pq.read_table(path).num_rows == 3
     assert [p.name for p in tmp_path.iterdir()] == ["n.parquet"]
+
+
+def test_a_directory_is_no_file(tmp_path):
+    with pytest.raises(SettingError, match="it is a directory"), parquet_file(tmp_path, pa.schema([])):
+        pass
+    assert not (tmp_path.parent / f".{tmp_path.name}.partial").exists()
 
 
 def test_two_writers_of_one_file_conflict(tmp_path):

@@ -12,7 +12,8 @@ import pytest
 from inseam import Entity, FeatureView, Project, Source, sum
 from inseam.ir.records import LoadRecord
 from inseam.kernel import clock
-from inseam.kernel.clock import SECOND, frozen_at, parse_instant
+from inseam.kernel.clock import MINUTE, SECOND, frozen_at, parse_instant
+from inseam.kernel.errors import RefusedError
 from inseam.run.settings import Settings
 from inseam.run.settling import settle
 from inseam.run.workspace import Workspace
@@ -41,6 +42,13 @@ def test_settling_says_through_which_instant_the_table_is_whole(tmp_path: Path) 
             settled = settle(workspace.context, spend)
         table = workspace.context.tables.snapshot("sources/orders")
     assert (table.rows, settled) == (2, NOON)
+
+
+def test_an_instant_that_has_not_come_is_refused(served_project: Path, tmp_path: Path) -> None:
+    with open_workspace(served_project) as workspace, frozen_at(NOON - 2 * MINUTE):
+        for verb in ("materialize", "score"):
+            with pytest.raises(RefusedError, match=r"has not come: .* may still arrive"):
+                COMPUTING[verb](workspace, tmp_path)
 
 
 @pytest.mark.parametrize("verb", COMPUTING)

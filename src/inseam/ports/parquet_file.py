@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-from inseam.kernel.errors import ConflictError
+from inseam.kernel.errors import ConflictError, SettingError
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -61,8 +61,11 @@ class ParquetRows:
 def parquet_file(path: Path, schema: pa.Schema) -> Iterator[ParquetRows]:
     """Write ``path`` in the block: it appears (or is replaced) when the block ends well, and is then on disk.
 
-    `ConflictError` while another process writes it. What a killed writer left behind is overwritten by the next.
+    `SettingError` for a directory, `ConflictError` while another process writes it. What a killed writer left behind is
+    overwritten by the next.
     """
+    if path.is_dir():
+        raise SettingError(str(path), "it is a directory", expected="a file to write")
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.partial")
     with _locked(partial, path) as file:

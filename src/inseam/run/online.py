@@ -9,7 +9,6 @@ from inseam.define.endpoint import Endpoint
 from inseam.define.feature_view import FeatureView
 from inseam.ir.entity_key import value_of
 from inseam.ir.records import MaterializationRecord
-from inseam.kernel import clock
 from inseam.kernel.errors import DataError, NotFoundError, RefusedError
 from inseam.kernel.names import did_you_mean
 from inseam.kernel.types import Field, Schema
@@ -17,7 +16,7 @@ from inseam.plan.meaning import lineage
 from inseam.ports.progress import Progress, silent
 from inseam.run.context import Context
 from inseam.run.runs import run
-from inseam.run.settling import settle
+from inseam.run.settling import instant_of, settle
 
 if TYPE_CHECKING:
     from inseam.ports.online import OnlineStore
@@ -42,7 +41,7 @@ def materialize_view(
         return freshen_once(context, name, as_of=as_of, progress=progress)
     if view.step.microseconds == 0:
         raise _continuous(name)
-    instant = clock.now() if as_of is None else as_of
+    instant = instant_of(as_of)
     settle(context, declared)
     with run(context.ledger, "materialize", name, fingerprint, {"as_of": instant}) as opened:
         record = materialize(

@@ -9,7 +9,6 @@ from inseam.define.model import Model
 from inseam.ir.spine import SnapshotsSpine, Spine, TableSpine
 from inseam.ir.training import TrainingSetSpec
 from inseam.ir.windows import EVENT_TIME
-from inseam.kernel import clock
 from inseam.kernel.errors import DataError
 from inseam.kernel.names import did_you_mean
 from inseam.ports.bundle import BundleManifest, open_bundle
@@ -18,7 +17,7 @@ from inseam.run.context import Context
 from inseam.run.files import columns_of, digest_of
 from inseam.run.learning import champion_of, version_of
 from inseam.run.runs import run
-from inseam.run.settling import settle
+from inseam.run.settling import instant_of, settle
 
 if TYPE_CHECKING:
     from inseam.stages.score.scoring import ScoreResult
@@ -45,7 +44,7 @@ def score(
     record = champion_of(context, name) if version is None else version_of(context, name, version)
     bundle = open_bundle(context.path("models") / record.path, record.digest)
     training_set = context.model(name, schemas).training_set
-    instant = clock.now() if as_of is None else as_of
+    instant = instant_of(as_of)
     rows = _of_file(spine, bundle.manifest) if spine is not None else _of_entities(context, name, training_set, instant)
     settle(context, context.project.get(Model, name))
     with run(context.ledger, "score", name, record.digest, {"version": record.version, "as_of": instant}) as opened:

@@ -5,9 +5,25 @@ from __future__ import annotations
 from inseam.define.declaration import Declaration
 from inseam.define.source import Source
 from inseam.kernel import clock
+from inseam.kernel.errors import RefusedError
 from inseam.plan.diff import ancestors
 from inseam.run.context import Context
 from inseam.run.streaming import drain
+
+_AHEAD = clock.MINUTE
+"""So far clocks may differ."""
+
+
+def instant_of(as_of: int | None) -> int:
+    """The instant to act as of, default now; `RefusedError` for one that has not come: its rows are not there yet."""
+    now = clock.now()
+    if as_of is not None and as_of > now + _AHEAD:
+        raise RefusedError(
+            f"as of {clock.format_instant(as_of)}",
+            "this instant has not come: rows that count at it may still arrive",
+            expected=f"at most {clock.format_instant(now)}",
+        )
+    return now if as_of is None else as_of
 
 
 def settle(context: Context, item: Declaration) -> int:

@@ -38,11 +38,13 @@ class Outcome:
     away: int
     """Reads that found no store, or one that is being built anew."""
     deaths: Mapping[str, int]
+    falls: int
+    """Processes that ended by themselves."""
     audits: tuple[Audited, ...] = field(default=())
 
     @property
     def is_clean(self) -> bool:
-        faults = self.lost + self.repeated + self.strange
+        faults = self.lost + self.repeated + self.strange + self.falls
         return not faults and bool(self.audits) and all(audit.agreement == 1.0 for audit in self.audits)
 
     def as_dict(self) -> dict[str, Any]:
@@ -133,6 +135,7 @@ class Trial:
             sum(audit.population for audit in reads),
             self._reader.away,
             deaths,
+            sum(victim.falls for victim in self._victims),
             (*reads, *online),
         )
 

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
@@ -17,6 +18,8 @@ class Victim:
     def __init__(self, name: str, command: Sequence[str], root: Path, variables: Mapping[str, str]) -> None:
         self.name = name
         self.deaths = 0
+        self.falls = 0
+        """How often it had ended by itself when it was to be killed."""
         self._command, self._root, self._variables = command, root, variables
         self._process: subprocess.Popen[bytes] | None = None
         self._log: IO[bytes] = (root / f"{name}.log").open("ab")
@@ -39,11 +42,14 @@ class Victim:
 
     def kill(self) -> None:
         """At once, without a chance to clean up."""
-        if self._process is not None:
+        if self._process is None:
+            return
+        self.falls += not self.is_alive()
+        with suppress(ProcessLookupError):  # it has ended, and so have its children
             os.killpg(self._process.pid, signal.SIGKILL)
-            self._process.wait()
-            self._process = None
-            self.deaths += 1
+        self._process.wait()
+        self._process = None
+        self.deaths += 1
 
     def restart(self) -> None:
         self.kill()

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from inseam.kernel.clock import now
+from inseam.kernel.clock import HOUR, frozen_at, now
 from inseam.run.workspace import Workspace
 from inseam.run.workspace import open as open_workspace
 
@@ -46,11 +46,12 @@ def test_what_is_online_follows_corrections_and_deletions(shop: Path) -> None:
 
 def _online(workspace: Workspace) -> list[tuple[Any, Any]]:
     """The values two hours from now, when all that is loaded lies behind the boundary."""
-    workspace.materialize("spend", as_of=now() + 7_200_000_000)
+    with frozen_at(now() + 2 * HOUR):
+        workspace.materialize("spend")
     return _read(workspace)
 
 
 def _read(workspace: Workspace) -> list[tuple[Any, Any]]:
-    found = workspace.fetch(["spend"], [{"customer": 7}, {"customer": 8}], at=now() + 7_200_000_000)
+    found = workspace.fetch(["spend"], [{"customer": 7}, {"customer": 8}], at=now() + 2 * HOUR)
     values = found.values
     return list(zip(values["n"], values["total"], strict=True))

@@ -7,10 +7,14 @@ test would change that pool between two runs of it, so the rooms that such tests
 from __future__ import annotations
 
 import importlib
+import os
 import pkgutil
 
 import pytest
 from hypothesis import settings
+
+# Frameworks' threads that wait for each other while another test has their processor would do so at full speed.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 settings.register_profile("inseam", deadline=None)
 settings.load_profile("inseam")

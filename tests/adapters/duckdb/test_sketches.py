@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
 from inseam.adapters.delta.tables import DeltaTables
 from inseam.adapters.duckdb.engine import DuckdbEngine
 from inseam.ir.aggregates import AggregateKind, AggregateSpec
 from inseam.ir.relation import Relation
-from inseam.ir.windows import WindowedAggregate
+from inseam.ir.windows import EVENT_TIME, WindowedAggregate
 from inseam.kernel.clock import HOUR, Step
-from inseam.kernel.types import DataType
+from inseam.kernel.types import DataType, Schema
 from inseam.testing.contracts.engine import assert_same, stored, told
 from inseam.testing.worlds import SCHEMA, World
 
@@ -46,3 +47,25 @@ def test_estimates(path: str, tmp_path: Path) -> None:
     assert expected["pieces"][-1] not in (ROWS, expected["pieces"][1])
     for name, values in expected.items():
         assert_same(found[name].to_pylist(), values, name)
+
+
+@pytest.mark.parametrize("path", ["auto", "general"])
+def test_columns_of_any_name(path: str, tmp_path: Path) -> None:
+    tables = DeltaTables(tmp_path / "tables")
+    name = "Net \"€\" 'x'"
+    at = pa.array([1, 2, 3], pa.timestamp("us", tz="UTC"))
+    rows = pa.table({"who": [1, 1, 1], "at": at, name: [1.0, 2.0, 2.0]})
+    tables.append("sources/rows", rows.to_reader())
+    specs = (
+        AggregateSpec("d", AggregateKind.APPROX_DISTINCT, DataType.INT64, name),
+        AggregateSpec("q", AggregateKind.APPROX_QUANTILE, DataType.FLOAT64, name, quantile=0.0),
+        AggregateSpec("l", AggregateKind.LAST_N, DataType.FLOAT64, name, rank=3),
+    )
+    view = WindowedAggregate(
+        "v", Relation("sources/rows", "at", Schema.from_arrow(rows.schema)), ("who",), Step(0), 0, specs
+    )
+    engine = DuckdbEngine(tables, directory=tmp_path / "spill")
+    engine._path = path
+    spine = pa.table({"who": [1], EVENT_TIME: pa.array([4], pa.timestamp("us", tz="UTC"))})
+    (found,) = engine.features(spine.to_reader(), [view]).read_all().to_pylist()
+    assert (found["d"], found["q"], found["l"]) == (2, 1.0, 1.0)

@@ -66,7 +66,7 @@ def sweep_view(plan: ViewPlan, events: Events, keys: SpineKeys, boundary: Array,
 def _ask(plan: ViewPlan, spec: AggregateSpec) -> Ask:
     column = _ROW if spec.kind in PLACES else spec.column
     if spec.kind in SKETCHED:
-        column = f"{spec.kind.value} {spec.column}"
+        column = f"{spec.kind.value}\0{spec.column}"  # the name of no column
     mask = None if spec.where is None else plan.conditions[spec.where]
     return Ask(spec.kind.value, column, mask, plan.over(spec), spec.quantile or 0.0, spec.rank or 0)
 

@@ -40,7 +40,8 @@ def query_view(
     keys = replace(keys, lookup=None)
     session.register("keys", keys.table)
     pair_of, pairs = _pairs(keys.codes, boundary)
-    aggregates = tuple(replace(s, column=_sketch_name(s)) if s.kind in SKETCHED else s for s in specs)
+    sketches = _sketches(plan)
+    aggregates = tuple(replace(spec, column=sketches.get((spec.kind, spec.column), spec.column)) for spec in specs)
     view = replace(plan.view, keys=(CODE,), aggregates=aggregates)
     sql = _expression(view, _fields(plan), tuple(plan.conditions.items()))
     pieces: list[pa.Table] = []
@@ -52,7 +53,7 @@ def query_view(
             found = session.run(f"SELECT * FROM ({sql}) ORDER BY {PAIR}", plan.view.name)
             pieces.append(found.drop_columns([PAIR]))
         session.connection.execute("DROP TABLE events")
-        for name in _sketches(plan):
+        for name in sketches.values():
             session.connection.remove_function(name)
     table = pa.concat_tables(pieces)
     try:
@@ -77,7 +78,7 @@ def _events(plan: ViewPlan, source: str, keys: SpineKeys) -> str:
     floats = [name for name in plan.columns if plan.source.schema.type_of(name) is DataType.FLOAT64]
     # NaN is NULL, as everywhere behind the engine.
     plain = "".join(f", CASE WHEN NOT isnan({quote(n)}) THEN {quote(n)} END AS {quote(n)}" for n in floats)
-    sketches = "".join(f", {name}({quote(spec.column or '')}) AS {name}" for name, spec in _sketches(plan).items())
+    sketches = "".join(f", {name}({quote(column or '')}) AS {name}" for (_, column), name in _sketches(plan).items())
     body = f"SELECT * {plain and f'REPLACE ({plain[2:]})'}{sketches} FROM ({coded(plan, source, keys)})"
     if not plan.has_order:
         return body
@@ -93,17 +94,14 @@ def _fields(plan: ViewPlan) -> tuple[Field, ...]:
     found += [Field(KNOWN, DataType.INT64)] * plan.has_known
     found += [Field(SUPERSEDED, DataType.INT64)] * plan.has_superseded
     found += [Field(ORDER, DataType.INT64)] * plan.has_order
-    found += [Field(name, _sketch_type(spec.kind)) for name, spec in _sketches(plan).items()]
+    found += [Field(name, _sketch_type(kind)) for (kind, _), name in _sketches(plan).items()]
     return (*found, *(Field(name, DataType.BOOL) for name in plan.conditions.values()))
 
 
-def _sketches(plan: ViewPlan) -> dict[str, AggregateSpec]:
-    """The columns of sketches' cells by name, each with one of the aggregates that take it."""
-    return {_sketch_name(spec): spec for spec in plan.core.aggregates if spec.kind in SKETCHED}
-
-
-def _sketch_name(spec: AggregateSpec) -> str:
-    return f"_{spec.kind.value}_of_{spec.column}"
+def _sketches(plan: ViewPlan) -> dict[tuple[AggregateKind, str | None], str]:
+    """By kind and column the name of the column of its cells, and of the function that makes them."""
+    taken = dict.fromkeys((spec.kind, spec.column) for spec in plan.core.aggregates if spec.kind in SKETCHED)
+    return {one: f"_sketch_{number}" for number, one in enumerate(taken)}
 
 
 def _sketch_type(kind: AggregateKind) -> DataType:
@@ -112,13 +110,13 @@ def _sketch_type(kind: AggregateKind) -> DataType:
 
 def _sketch(session: Session, plan: ViewPlan) -> None:
     """Make the functions of `_sketches` known to DuckDB."""
-    for name, spec in _sketches(plan).items():
-        type_ = plan.source.schema.type_of(spec.column or "") or DataType.STRING
+    for (kind, column), name in _sketches(plan).items():
+        type_ = plan.source.schema.type_of(column or "") or DataType.STRING
         session.connection.create_function(
             name,
-            partial(_sketched, spec.kind),
+            partial(_sketched, kind),
             [SQL_TYPES[type_]],
-            SQL_TYPES[_sketch_type(spec.kind)],
+            SQL_TYPES[_sketch_type(kind)],
             type=PythonUDFType.ARROW,
             null_handling=FunctionNullHandling.SPECIAL,
         )

@@ -98,7 +98,7 @@ def ours(folder: Path, memory: str, views: Callable[[], Sequence[WindowedAggrega
         engine = inseam.adapters.duckdb.engine.DuckdbEngine(tables, directory=folder / "spill", memory_limit=memory)
         file = pq.ParquetFile(folder / "spine.parquet", pre_buffer=False)
         spine = pa.RecordBatchReader.from_batches(file.schema_arrow, file.iter_batches(_GROUP))
-        rows = engine.features(spine, wanted)
+        rows = engine.features(spine, wanted).reader()
         with pq.ParquetWriter(folder / "ours.parquet", rows.schema, use_dictionary=False) as writer:
             for batch in rows:
                 writer.write_batch(batch)

@@ -55,7 +55,11 @@ def spark_engine(folder: Path, options: argparse.Namespace) -> Any:
 
 def on_spark(folder: Path, options: argparse.Namespace) -> Work:
     engine = spark_engine(folder, options)
-    return lambda out: engine.feature_rows(spine_of(folder), views()).write(out)
+
+    def work(out: Path) -> None:
+        engine.features(spine_of(folder), views()).frame.write.parquet(str(out))
+
+    return work
 
 
 def by_hand(folder: Path, options: argparse.Namespace) -> Work:
@@ -95,7 +99,7 @@ def on_duckdb(folder: Path, options: argparse.Namespace) -> Work:
     engine = DuckdbEngine(tables, directory=folder / "spill", memory_limit=options.memory, threads=options.cores)
 
     def work(out: Path) -> None:
-        rows = engine.features(spine_of(folder), views())
+        rows = engine.features(spine_of(folder), views()).reader()
         out.mkdir()
         with pq.ParquetWriter(out / "part-0.parquet", rows.schema, use_dictionary=False) as writer:
             for batch in rows:

@@ -68,7 +68,7 @@ def key_fields(view: WindowedAggregate) -> tuple[Field, ...]:
 
 
 def offline(paths: Paths, view: WindowedAggregate, world: World) -> dict[str, list[Any]]:
-    table = paths.engine.features(world.spine(view.keys).to_reader(), [view]).read_all()
+    table = paths.engine.features(world.spine(view.keys).to_reader(), [view]).reader().read_all()
     return {field.name: to_numpy(table[field.name], field.type).tolist() for field in view.schema}
 
 

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from inseam.kernel.clock import parse_instant
 from inseam.run.settings import read_settings
 from inseam.run.workspace import Workspace
 from inseam.run.workspace import open as open_workspace
+from inseam.testing.redis import is_installed, redis_server
 from inseam.testing.spark import missing
 
 pytestmark = [
@@ -20,7 +23,11 @@ pytestmark = [
     pytest.mark.timeout(600),
     pytest.mark.xdist_group("spark"),
 ]
+YEAR_END = parse_instant("2024-12-31")
 ENTITIES = [{"customer_id": number} for number in range(320)]
+
+
+SPARK = {"INSEAM_ENGINE": "spark", "INSEAM_ENGINE_URL": "local[2]"}
 
 
 @pytest.fixture
@@ -29,19 +36,19 @@ def on_spark(served_project: Path, tmp_path: Path) -> Iterator[Workspace]:
 
     root = tmp_path / "copied"
     shutil.copytree(served_project, root)
-    with Workspace(
-        read_settings(root, variables={"INSEAM_ENGINE": "spark", "INSEAM_ENGINE_URL": "local[2]"})
-    ) as opened:
+    with Workspace(read_settings(root, variables=SPARK)) as opened:
         yield opened
     close()
 
 
-def test_what_spark_computes_is_what_duckdb_computed(on_spark: Workspace, tmp_path: Path) -> None:
+def test_what_spark_computes_is_what_duckdb_computed(
+    on_spark: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with open_workspace(on_spark.settings.root) as workspace:
         name = workspace.models()[0]
         training_set = workspace.build("will_lapse")
         rows = workspace.fetch(["spend"], ENTITIES)
-        workspace.score(name, out=tmp_path / "duckdb.parquet")
+        workspace.score(name, out=tmp_path / "duckdb.parquet", as_of=YEAR_END)
     Path(training_set.path).unlink()
     shutil.rmtree(on_spark.settings.directory / "online")
 
@@ -49,7 +56,34 @@ def test_what_spark_computes_is_what_duckdb_computed(on_spark: Workspace, tmp_pa
     on_spark.materialize("spend")
     found = on_spark.fetch(["spend"], ENTITIES)
     assert found.values == rows.values
-    on_spark.score(name, out=tmp_path / "spark.parquet")
+    on_spark.score(name, out=tmp_path / "spark.parquet", as_of=YEAR_END)
     one, other = (pq.read_table(tmp_path / f"{engine}.parquet") for engine in ("duckdb", "spark"))
-    keys = [("customer_id", "ascending")]
-    assert one.drop_columns(["event_time"]).sort_by(keys) == other.drop_columns(["event_time"]).sort_by(keys)
+    assert one.num_rows > 0
+    assert one == other
+    assert on_spark.score(name, as_of=YEAR_END).rows == one.num_rows
+    table = pa.concat_tables(map(pq.read_table, on_spark.context.tables.snapshot(f"scores/{name}").files))
+    assert table == one
+    if is_installed():
+        with redis_server() as redis:
+            _workers_write(redis.url, on_spark, rows.values, monkeypatch)
+
+
+def _workers_write(
+    url: str, on_spark: Workspace, expected: Mapping[str, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A store that workers reach is written by them: this process writes the mark alone."""
+    from inseam.adapters.redis.store import RedisStore
+
+    write, marks = RedisStore.write, []
+
+    def write_mark(self: RedisStore, table: str, rows: Sequence[object], mark: bytes | None = None) -> None:
+        assert not rows
+        marks.append(mark)
+        write(self, table, [], mark)
+
+    monkeypatch.setattr(RedisStore, "write", write_mark)
+    online = {"INSEAM_ONLINE": "redis", "INSEAM_ONLINE_URL": url}
+    with Workspace(read_settings(on_spark.settings.root, variables=SPARK | online)) as workspace:
+        assert workspace.materialize("spend")["spend"].rows > 0
+        assert workspace.fetch(["spend"], ENTITIES).values == expected
+    assert len(marks) == 2

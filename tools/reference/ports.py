@@ -13,6 +13,7 @@ from markdown import code, prose, signature, table
 from source import PACKAGE
 
 from inseam.ports.discover import GROUPS
+from inseam.ports.rows import Rows
 
 PORTS = {
     "engine": "Engine",
@@ -23,6 +24,9 @@ PORTS = {
     "model_format": "ModelFormat",
     "stream_log": "StreamLog",
 }
+
+BESIDE = {"engine": Rows}
+"""Protocols of a port that have a module of their own."""
 
 
 def page() -> str:
@@ -39,6 +43,7 @@ def _port(kind: str, name: str) -> str:
     module = importlib.import_module(f"inseam.ports.{kind}")
     own = [getattr(module, name)]
     own += [item for item in vars(module).values() if _is_protocol(item, module) and item not in own]
+    own += [BESIDE[kind]] if kind in BESIDE else []
     suite = Path(inspect.getfile(module)).parents[1] / "testing" / "contracts" / f"{kind}.py"
     contract = code(f"inseam.testing.contracts.{kind}") if suite.exists() else "none yet"
     rows = [(code(key), code(value)) for key, value in _entry_points(f"inseam.{kind}").items()]

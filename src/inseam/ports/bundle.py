@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -63,6 +64,11 @@ class Bundle:
     digest: str
     predictor: Predictor
     functions: Mapping[str, Callable[..., Any]]
+    directory: Path | None = None
+    """Where it lies: a bundle that travels to another process is opened from there, and its digest checked anew."""
+
+    def __reduce__(self) -> tuple[Callable[..., Bundle], tuple[Path | None, str]]:
+        return _opened_here, (self.directory, self.digest)
 
     def matrix(self, columns: Mapping[str, np.ndarray]) -> np.ndarray:
         """float64 (rows, features) from columns of views, inputs and ``event_time``, as `encoding.to_numpy` gives them.
@@ -133,4 +139,11 @@ def open_bundle(directory: Path, expected_digest: str) -> Bundle:
         found,
         format_.load(directory, manifest.task),
         {spec.name: spec.function.resolve() for spec in manifest.on_demand},
+        directory.resolve(),
     )
+
+
+@lru_cache(maxsize=2)
+def _opened_here(directory: Path, expected_digest: str) -> Bundle:
+    """A bundle that travelled: a worker is given it with each part of the rows."""
+    return open_bundle(directory, expected_digest)

@@ -1,6 +1,7 @@
 """The engine: runs relations and the two operators of time on tables that may be larger than memory.
 
-Data goes in and out as Arrow streams (``pa.RecordBatchReader``). An engine reads tables through `Tables` snapshots.
+What it computes are `Rows`, which stay where they are until they are asked for. An engine reads tables through
+`Tables` snapshots.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from inseam.kernel.types import Schema
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from inseam.ports.rows import Given, Rows
+
 
 class Engine(Protocol):
     def schema(self, relation: Relation, *, before: Schema | None = None) -> Schema:
@@ -26,39 +29,35 @@ class Engine(Protocol):
         ``relation.schema`` says is not looked at.
         """
 
-    def scan(
-        self, relation: Relation, *, columns: Sequence[str] | None = None, where: str | None = None
-    ) -> pa.RecordBatchReader:
+    def scan(self, relation: Relation, *, columns: Sequence[str] | None = None, where: str | None = None) -> Rows:
         """Rows in the order in which they were ingested. ``columns`` None: all with the system columns.
 
         ``where``: SQL that is true for the rows that are wanted; it may look at the system columns.
         """
 
-    def evaluate(self, rows: pa.RecordBatchReader, expressions: Mapping[str, str]) -> pa.RecordBatchReader:
-        """Row-wise SQL expressions over a stream, order kept; the output has exactly the named columns."""
+    def evaluate(self, rows: pa.RecordBatchReader, expressions: Mapping[str, str]) -> Rows:
+        """Row-wise SQL expressions over rows, order kept; the output has exactly the named columns."""
 
-    def spine(self, spine: Spine) -> pa.RecordBatchReader:
+    def spine(self, spine: Spine) -> Rows:
         """The spine's rows: keys, then ``event_time`` (timestamp us UTC), then carried columns.
 
         In the order (event_time, keys) for snapshots, (event_time, ingestion order) for rows, file order for tables.
         """
 
-    def features(self, spine: pa.RecordBatchReader, views: Sequence[WindowedAggregate]) -> pa.RecordBatchReader:
+    def features(self, spine: Given, views: Sequence[WindowedAggregate]) -> Rows:
         """The spine's rows in their order, with each view's aggregates appended: TIME.md, exactly.
 
         Memory stays within the engine's limit however large spine and tables are.
         """
 
-    def repeated(
-        self, rows: pa.RecordBatchReader, by: Sequence[str], held: Relation | None = None
-    ) -> pa.RecordBatchReader:
+    def repeated(self, rows: pa.RecordBatchReader, by: Sequence[str], held: Relation | None = None) -> Rows:
         """Which rows equal an earlier one, or a row of ``held``, in all columns of ``by``; NULL equals nothing.
 
         One column ``row``: int64, places among the rows from 0, ascending. Out of core; of ``held`` only that is read
         whose statistics don't exclude it.
         """
 
-    def describe(self, rows: pa.RecordBatchReader) -> Mapping[str, Mapping[str, Any]]:
+    def describe(self, rows: Given) -> Mapping[str, Mapping[str, Any]]:
         """One pass of statistics a column, JSON-able, as a later drift baseline.
 
         ``count, nulls``; for numbers ``mean, std, min, max, quantiles`` (21 of them, 0 to 1 by 0.05); for strings,

@@ -20,6 +20,9 @@ class OnlineStore(Protocol):
     when its server does not answer in bounded time; the next call tries anew.
     """
 
+    is_shared: bool
+    """Whether other machines reach it: it may then be pickled, with its URL, and written there too."""
+
     def write(self, table: str, rows: Sequence[tuple[bytes, bytes | None]], mark: bytes | None = None) -> None:
         """Put rows, then the table's mark when one is given; durable on return, as far as the store's server is.
 

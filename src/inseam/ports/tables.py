@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from inseam.kernel.types import Schema
 
 if TYPE_CHECKING:
-    import pyarrow as pa
+    from inseam.ports.rows import Given
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,17 +43,20 @@ class Tables(Protocol):
     def append(
         self,
         table: str,
-        rows: pa.RecordBatchReader,
+        rows: Given,
         *,
         key: CommitKey | None = None,
         metadata: Mapping[str, str] | None = None,
+        seen: Callable[[int], None] | None = None,
     ) -> int:
         """Add rows (new columns widen the table) and return the snapshot's version; creates the table.
 
+        They are written where they are: an engine's workers write theirs, and this process commits. ``seen`` is told
+        how many were written.
         With a ``key`` that the table has already seen nothing is written and the current version is returned.
         """
 
-    def replace(self, table: str, rows: pa.RecordBatchReader, *, metadata: Mapping[str, str] | None = None) -> int:
+    def replace(self, table: str, rows: Given, *, metadata: Mapping[str, str] | None = None) -> int:
         """Make these rows the table's whole content (older snapshots stay readable) and return the version."""
 
     def snapshot(self, table: str, version: int | None = None) -> Snapshot:

@@ -149,7 +149,7 @@ def recompute(
     # Arrow reads a plain integer as an instant in the column's own unit: microseconds, or days for dates.
     arrays = [pa.array([row[field.name]], field.type) for field in schema]
     spine = pa.Table.from_arrays(arrays, schema=schema).to_reader()
-    table = engine.features(spine, [view.at(version)]).read_all()
+    table = engine.features(spine, [view.at(version)]).reader().read_all()
     return {field.name: plain(table[field.name], field.type) for field in view.schema}
 
 

@@ -82,7 +82,7 @@ def test_duckdb_reads_a_snapshot_from_there_as_from_disk(endpoint: str, home: st
         tables.append("sources/t", pa.table(columns | {"new": [1.5] * 5_000}).slice(4_000).to_reader())
         engine = DuckdbEngine(tables, directory=tmp_path / "spill")
         relation = Relation("sources/t", "at", Schema(()), None)
-        found.append(engine.scan(relation, columns=["n", "new"], where="n % 7 = 0 AND s = 'x'").read_all())
+        found.append(engine.scan(relation, columns=["n", "new"], where="n % 7 = 0 AND s = 'x'").reader().read_all())
     assert found[0].num_rows == 715
     assert found[0].sort_by("n").equals(found[1].sort_by("n"))
 
@@ -93,7 +93,7 @@ def test_a_lost_data_file_is_said_by_the_engine(endpoint: str, home: str, tmp_pa
     tables.append("t", pa.table({"at": pa.array([1], pa.timestamp("us", "UTC"))}).to_reader())
     tables.files.rm_file(tables.snapshot("t").files[0])
     with pytest.raises(DataError, match="t"):
-        DuckdbEngine(tables, directory=tmp_path).scan(Relation("t", "at", Schema(()), None)).read_all()
+        DuckdbEngine(tables, directory=tmp_path).scan(Relation("t", "at", Schema(()), None)).reader().read_all()
 
 
 def test_a_commit_that_the_store_lost_is_said(endpoint: str, home: str, monkeypatch: pytest.MonkeyPatch) -> None:

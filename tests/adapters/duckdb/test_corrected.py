@@ -54,7 +54,7 @@ def corrected(tables: DeltaTables, engine: DuckdbEngine) -> DuckdbEngine:
 
 def totals(engine: DuckdbEngine, view: WindowedAggregate, at: datetime) -> list[float | None]:
     spine = pa.table({"customer": [1, 2, 3, None], "event_time": pa.array([at] * 4, pa.timestamp("us", tz="UTC"))})
-    found: list[float | None] = engine.features(spine.to_reader(), [view]).read_all()["total"].to_pylist()
+    found: list[float | None] = engine.features(spine.to_reader(), [view]).reader().read_all()["total"].to_pylist()
     return found
 
 

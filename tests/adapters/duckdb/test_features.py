@@ -48,16 +48,16 @@ def test_a_transform_comes_before_the_aggregate(engine: DuckdbEngine, orders: De
         AggregateSpec("most", AggregateKind.MAX, DataType.FLOAT64, "twice"),
         transform="SELECT customer, at, amount * 2 AS twice FROM orders",
     )
-    found = engine.features(spine(), [made]).read_all()
+    found = engine.features(spine(), [made]).reader().read_all()
     assert found.select(["n", "most"]).to_pydict() == {"n": [1, 0, 0], "most": [20.0, None, None]}
 
 
 def test_keys_may_be_narrower_or_text_that_fits(engine: DuckdbEngine, orders: DeltaTables) -> None:
     counted = view(spec("n", "count"))
     for keys in (pa.array([1, 2, 9], pa.int8()), pa.array(["1", "2", "9"])):
-        assert engine.features(spine(customer=keys), [counted]).read_all()["n"].to_pylist() == [2, 1, 0]
+        assert engine.features(spine(customer=keys), [counted]).reader().read_all()["n"].to_pylist() == [2, 1, 0]
     with pytest.raises(DataError, match="customer"):
-        engine.features(spine(customer=["1", "x", "9"]), [counted]).read_all()
+        engine.features(spine(customer=["1", "x", "9"]), [counted]).reader().read_all()
 
 
 def test_nan_is_null(engine: DuckdbEngine, tables: DeltaTables) -> None:
@@ -67,7 +67,7 @@ def test_nan_is_null(engine: DuckdbEngine, tables: DeltaTables) -> None:
     made = view(*(spec(kind, kind, "amount") for kind in kinds), spec("half", "quantile", "amount", quantile=0.5))
     for path in ("auto", "general"):
         engine._path = path
-        found = engine.features(spine(), [made]).read_all().to_pylist()[0]
+        found = engine.features(spine(), [made]).reader().read_all().to_pylist()[0]
         assert [found[kind] for kind in kinds[:-1]] == [2, 6.0, 3.0, 2.0, 4.0, 2.0, None, 2]
         assert found["half"] == 3.0
 
@@ -95,7 +95,7 @@ def test_a_spine_that_does_not_fit_is_refused(engine: DuckdbEngine, orders: Delt
     with pytest.raises(DataError, match="string"):
         engine.features(spine(event_time=["a", "b", "c"]), [counted])
     with pytest.raises(DataError, match="1 rows have no event_time"):
-        engine.features(spine(event_time=pa.array([day(5), None, day(6)], STAMP)), [counted]).read_all()
+        engine.features(spine(event_time=pa.array([day(5), None, day(6)], STAMP)), [counted]).reader().read_all()
     with pytest.raises(DataError, match="'n'"):
         engine.features(spine(n=[1, 2, 3]), [counted])
     with pytest.raises(DataError, match="'n'"):
@@ -111,7 +111,7 @@ def test_a_table_without_rows_and_without_system_columns(engine: DuckdbEngine, t
         spec("m", "min", "store"),
         spec("q", "quantile", "amount", quantile=0.1),
     )
-    found = engine.features(spine(), [made]).read_all().select(["n", "l", "m", "q"])
+    found = engine.features(spine(), [made]).reader().read_all().select(["n", "l", "m", "q"])
     assert found.to_pydict() == {"n": [0, 0, 0], "l": [None] * 3, "m": [None] * 3, "q": [None] * 3}
 
 
@@ -155,7 +155,7 @@ def many_views() -> list[WindowedAggregate]:
 def test_values_are_the_same_bits_at_any_memory_limit(tables: DeltaTables, tmp_path: Path) -> None:
     reads = crowd(tables, 300_000, 4_000)
     engines = [DuckdbEngine(tables, directory=tmp_path / "spill", memory_limit=size) for size in ("2GB", "64MB", "9MB")]
-    whole, *spilled = [engine.features(reads.to_reader(7_777), many_views()).read_all() for engine in engines]
+    whole, *spilled = [engine.features(reads.to_reader(7_777), many_views()).reader().read_all() for engine in engines]
     assert whole.num_rows == reads.num_rows
     for other in spilled:
         assert other.combine_chunks().equals(whole.combine_chunks())
@@ -165,9 +165,9 @@ def test_values_are_the_same_bits_at_any_memory_limit(tables: DeltaTables, tmp_p
 def test_threads_share_an_engine(tables: DeltaTables, tmp_path: Path) -> None:
     reads = crowd(tables, 20_000, 100)
     engine = DuckdbEngine(tables, directory=tmp_path / "spill", memory_limit="9MB")
-    expected = engine.features(reads.to_reader(), many_views()).read_all()
+    expected = engine.features(reads.to_reader(), many_views()).reader().read_all()
     with ThreadPoolExecutor(4) as pool:
-        for found in pool.map(lambda _: engine.features(reads.to_reader(), many_views()).read_all(), range(8)):
+        for found in pool.map(lambda _: engine.features(reads.to_reader(), many_views()).reader().read_all(), range(8)):
             assert found.equals(expected)
 
 
@@ -176,7 +176,7 @@ def test_a_stream_that_is_dropped_leaves_nothing_behind(tables: DeltaTables, tmp
     reads = crowd(tables, 5_000, 50)
     engine = DuckdbEngine(tables, directory=tmp_path / "spill", memory_limit=limit)
     engine.features(reads.to_reader(), many_views())
-    begun = engine.features(reads.to_reader(), many_views())
+    begun = engine.features(reads.to_reader(), many_views()).reader()
     begun.read_next_batch()
     del begun
     assert list((tmp_path / "spill").iterdir()) == []
@@ -190,11 +190,11 @@ def test_quantiles_of_both_paths_are_the_same_bits_in_slices_too(
     reads = crowd(tables, 20_000, 20)
     engine = DuckdbEngine(tables, directory=tmp_path / "spill", memory_limit="1GB")
     made = [view(spec("median", "quantile", "amount", over=9 * DAY, quantile=0.5), step=Step(DAY))]
-    expected = engine.features(reads.to_reader(), made).read_all()
+    expected = engine.features(reads.to_reader(), made).reader().read_all()
     monkeypatch.setattr(engine, "_path", "general")
-    assert engine.features(reads.to_reader(), made).read_all().equals(expected)
+    assert engine.features(reads.to_reader(), made).reader().read_all().equals(expected)
     monkeypatch.setattr(general, "_CELL_BYTES", 1 << 20)
-    assert engine.features(reads.to_reader(), made).read_all().equals(expected)
+    assert engine.features(reads.to_reader(), made).reader().read_all().equals(expected)
 
 
 def test_a_hot_key_is_answered_in_slices_of_time(
@@ -224,7 +224,7 @@ def test_a_hot_key_is_answered_in_slices_of_time(
 
     def read(limit: str) -> pa.Table:
         engine = DuckdbEngine(tables, directory=tmp_path / "spill", memory_limit=limit, threads=2)
-        return engine.features(reads.to_reader(10_000), made).read_all()
+        return engine.features(reads.to_reader(10_000), made).reader().read_all()
 
     assert read("1KB").equals(read("1GB"))
     assert max(cut) > 3
@@ -241,5 +241,5 @@ def test_a_whole_sum_beyond_64_bits_is_refused(engine: DuckdbEngine, tables: Del
     engine._path = path
     made = [view(AggregateSpec("total", AggregateKind.SUM, DataType.INT64, "n"))]
     with pytest.raises(DataError, match="does not fit into 64 bits") as raised:
-        engine.features(spine(customer=[1], event_time=pa.array([day(3)], STAMP)), made).read_all()
+        engine.features(spine(customer=[1], event_time=pa.array([day(3)], STAMP)), made).reader().read_all()
     assert raised.value.problems[0].subject == "spend"

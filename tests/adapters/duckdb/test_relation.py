@@ -129,28 +129,34 @@ def test_an_unknown_column_is_named_with_the_nearest(engine: DuckdbEngine) -> No
 
 
 def test_scan_gives_rows_in_the_order_in_which_they_came(engine: DuckdbEngine, orders: DeltaTables) -> None:
-    table = engine.scan(relation()).read_all()
+    table = engine.scan(relation()).reader().read_all()
     assert table.schema.names == [*BEFORE.names, "_ingested_at", "_seq"]
     assert table["_seq"].to_pylist() == [1, 2, 3, 4]
     assert table.schema.field("at").type == pa.timestamp("us", tz="UTC")
-    some = engine.scan(relation(), columns=["amount"], where="store = 'north' AND customer IS NOT NULL").read_all()
+    some = (
+        engine.scan(relation(), columns=["amount"], where="store = 'north' AND customer IS NOT NULL")
+        .reader()
+        .read_all()
+    )
     assert some.to_pydict() == {"amount": [10.0]}
 
 
 def test_scan_runs_the_transform(engine: DuckdbEngine, orders: DeltaTables) -> None:
-    table = engine.scan(relation("SELECT at, upper(store) AS store FROM orders o WHERE o.amount > 2")).read_all()
+    table = (
+        engine.scan(relation("SELECT at, upper(store) AS store FROM orders o WHERE o.amount > 2")).reader().read_all()
+    )
     assert table.drop_columns(["at"]).to_pydict() == {
         "store": [None, "NORTH"],
         "_ingested_at": [None, None],
         "_seq": [1, 2],
     }
-    table = engine.scan(relation(function(add_tax)), columns=["gross", "_seq"]).read_all()
+    table = engine.scan(relation(function(add_tax)), columns=["gross", "_seq"]).reader().read_all()
     assert table.to_pydict() == {"gross": [pytest.approx(6.6), 12.0], "_seq": [1, 2]}
 
 
 def test_scan_of_an_older_snapshot(engine: DuckdbEngine, orders: DeltaTables) -> None:
     first = orders.snapshot("sources/orders").version - 1
-    assert engine.scan(relation().at(first), columns=["_seq"]).read_all().to_pydict() == {"_seq": [2, 3]}
+    assert engine.scan(relation().at(first), columns=["_seq"]).reader().read_all().to_pydict() == {"_seq": [2, 3]}
 
 
 def test_what_is_missing_is_said(engine: DuckdbEngine, orders: DeltaTables) -> None:
@@ -167,9 +173,9 @@ def test_what_is_missing_is_said(engine: DuckdbEngine, orders: DeltaTables) -> N
 def test_a_path_is_no_glob(tmp_path: Path, orders: DeltaTables) -> None:
     odd = DeltaTables(tmp_path / "[a]*?'x")
     engine = DuckdbEngine(orders, directory=tmp_path / "spill")
-    odd.append("sources/orders", engine.scan(relation()))
+    odd.append("sources/orders", engine.scan(relation()).reader())
     found = DuckdbEngine(odd, directory=tmp_path / "spill").scan(relation(), columns=["_seq"])
-    assert found.read_all()["_seq"].to_pylist() == [1, 2, 3, 4]
+    assert found.reader().read_all()["_seq"].to_pylist() == [1, 2, 3, 4]
 
 
 def test_a_memory_limit_that_is_no_size_is_refused(tmp_path: Path, tables: DeltaTables) -> None:

@@ -18,7 +18,8 @@ from inseam.kernel.types import Schema
 
 def test_evaluate_gives_exactly_the_named_columns_in_order(engine: DuckdbEngine) -> None:
     rows = pa.table({"n": np.arange(500_000), "s": pa.array(["a", None] * 250_000).dictionary_encode()})
-    found = engine.evaluate(rows.to_reader(10_000), {"twice": "n * 2", "is_a": "s = 'a'", "both": "s || n"}).read_all()
+    expressions = {"twice": "n * 2", "is_a": "s = 'a'", "both": "s || n"}
+    found = engine.evaluate(rows.to_reader(10_000), expressions).reader().read_all()
     assert found.schema.names == ["twice", "is_a", "both"]
     assert found.schema.types == [pa.int64(), pa.bool_(), pa.string()]
     assert np.array_equal(found["twice"].to_numpy(), np.arange(500_000) * 2)
@@ -34,7 +35,7 @@ def test_evaluate_refuses_what_is_no_row_wise_expression(engine: DuckdbEngine, t
 
 def test_a_row_that_fails_is_a_data_error(engine: DuckdbEngine) -> None:
     with pytest.raises(DataError, match="abc"):
-        engine.evaluate(pa.table({"s": ["1", "abc"]}).to_reader(), {"x": "CAST(s AS BIGINT)"}).read_all()
+        engine.evaluate(pa.table({"s": ["1", "abc"]}).to_reader(), {"x": "CAST(s AS BIGINT)"}).reader().read_all()
 
 
 def test_an_error_of_the_stream_that_comes_in_goes_out_as_it_was(engine: DuckdbEngine) -> None:
@@ -44,7 +45,7 @@ def test_an_error_of_the_stream_that_comes_in_goes_out_as_it_was(engine: DuckdbE
 
     rows = pa.RecordBatchReader.from_batches(pa.schema([("n", pa.int64())]), batches())
     with pytest.raises(DataError, match="middle of a row"):
-        engine.evaluate(rows, {"x": "n"}).read_all()
+        engine.evaluate(rows, {"x": "n"}).reader().read_all()
 
 
 def repeats(keys: list[Any], held: set[Any]) -> list[int]:
@@ -76,17 +77,17 @@ def test_rows_that_repeat_one_before_them_or_one_that_is_held(engine: DuckdbEngi
     relation = Relation("sources/t", "at", Schema.from_arrow(held.schema))
     for by in (["k"], ["s", "k"]):
         keys, known = (list(zip(*(table[name].to_pylist() for name in by), strict=True)) for table in (rows, held))
-        found = engine.repeated(rows.to_reader(7_000), by, relation).read_all()
+        found = engine.repeated(rows.to_reader(7_000), by, relation).reader().read_all()
         assert found.schema == pa.schema([("row", pa.int64())])
         assert found["row"].to_pylist() == repeats(keys, set(known))
-        assert engine.repeated(rows.to_reader(), by).read_all()["row"].to_pylist() == repeats(keys, set())
+        assert engine.repeated(rows.to_reader(), by).reader().read_all()["row"].to_pylist() == repeats(keys, set())
     with pytest.raises(DataError, match="'kk'"):
         engine.repeated(rows.to_reader(), ["kk"])
 
 
 def test_streams_can_be_chained_and_dropped(engine: DuckdbEngine, tmp_path: Path) -> None:
     rows = pa.table({"n": np.arange(400_000)})
-    chained = engine.repeated(engine.evaluate(rows.to_reader(), {"m": "n % 100000"}), ["m"])
+    chained = engine.repeated(engine.evaluate(rows.to_reader(), {"m": "n % 100000"}).reader(), ["m"]).reader()
     first = next(iter(chained))
     assert first["row"][:2].to_pylist() == [100_000, 100_001]
     del chained, first
@@ -103,6 +104,6 @@ def test_repeated_within_its_memory_limit(tables: DeltaTables, tmp_path: Path) -
             k = np.arange(part * 100_000, (part + 1) * 100_000) % 3_900_000
             yield pa.record_batch([k, pa.array(k).cast(pa.string())], schema=schema)
 
-    found = engine.repeated(pa.RecordBatchReader.from_batches(schema, batches()), ["k", "w"]).read_all()
+    found = engine.repeated(pa.RecordBatchReader.from_batches(schema, batches()), ["k", "w"]).reader().read_all()
     assert found["row"].to_pylist() == list(range(3_900_000, 4_000_000))
     assert list((tmp_path / "spill").iterdir()) == []

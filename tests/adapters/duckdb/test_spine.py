@@ -28,7 +28,7 @@ def brought(path: Path) -> TableSpine:
 
 
 def test_rows_in_the_order_of_time(engine: DuckdbEngine, orders: DeltaTables) -> None:
-    found = engine.spine(RowsSpine(ORDERS, ("customer",), ("amount",))).read_all()
+    found = engine.spine(RowsSpine(ORDERS, ("customer",), ("amount",))).reader().read_all()
     assert found.schema.names == ["customer", "event_time", "amount"]
     assert found.schema.field("event_time").type == pa.timestamp("us", tz="UTC")
     assert found.to_pydict() == {
@@ -40,12 +40,12 @@ def test_rows_in_the_order_of_time(engine: DuckdbEngine, orders: DeltaTables) ->
 
 def test_rows_of_a_transformed_relation(engine: DuckdbEngine, orders: DeltaTables) -> None:
     relation = Relation("sources/orders", "at", Schema(()), SqlTransform("SELECT * FROM orders WHERE amount > 6"))
-    assert engine.spine(RowsSpine(relation, ("store",))).read_all()["store"].to_pylist() == ["north"]
+    assert engine.spine(RowsSpine(relation, ("store",))).reader().read_all()["store"].to_pylist() == ["north"]
 
 
 def test_snapshots_within_bounds(engine: DuckdbEngine, orders: DeltaTables) -> None:
     bounds = parse_instant("2024-01-02"), parse_instant("2024-01-05")
-    found = engine.spine(SnapshotsSpine(ORDERS, ("customer",), Step(DAY), DAY, *bounds)).read_all().to_pylist()
+    found = engine.spine(SnapshotsSpine(ORDERS, ("customer",), Step(DAY), DAY, *bounds)).reader().read_all().to_pylist()
     assert [(row["event_time"].day, row["customer"]) for row in found] == [(2, 1), (3, 1), (4, 2)]
     with pytest.raises(DefinitionError, match="every instant"):
         engine.spine(SnapshotsSpine(ORDERS, ("customer",), Step(0)))
@@ -61,7 +61,7 @@ def test_a_csv_file_in_its_own_order(engine: DuckdbEngine, tmp_path: Path) -> No
         "2024-02-29T12:00:00+02:00,1,b,,\n"
         "2024-02-28,,b,,false\n"
     )
-    found = engine.spine(brought(path)).read_all()
+    found = engine.spine(brought(path)).reader().read_all()
     assert found.schema.names == ["customer", "store", "event_time", "is_won"]
     assert found.to_pylist() == [
         {"customer": 2, "store": "007", "event_time": datetime(2024, 3, 1, 12, tzinfo=UTC), "is_won": True},
@@ -74,7 +74,7 @@ def test_a_parquet_file_with_naive_times(engine: DuckdbEngine, tmp_path: Path) -
     naive = pa.array([at(61, 12), at(32)], pa.timestamp("ms", tz="UTC")).cast(pa.timestamp("ms"))
     columns = {"when": naive, "customer": pa.array([2, 1], pa.int32()), "store": ["a", "b"], "is_won": [True, None]}
     pq.write_table(pa.table(columns), path)
-    found = engine.spine(brought(path)).read_all()
+    found = engine.spine(brought(path)).reader().read_all()
     assert found["event_time"].to_pylist() == [at(61, 12), at(32)]
     assert found["customer"].type == pa.int64()
 
@@ -88,7 +88,7 @@ def test_a_file_that_does_not_fit_is_refused(engine: DuckdbEngine, tmp_path: Pat
         engine.spine(brought(path))
     path.write_text("when,customer,store,is_won\n2024-01-01,one,a,true\n")
     with pytest.raises(DataError, match="one"):
-        engine.spine(brought(path)).read_all()
+        engine.spine(brought(path)).reader().read_all()
     path.write_text("when,client,store,is_won\n2024-01-01,1,a,true\n")
     with pytest.raises(DefinitionError, match="customer"):
         engine.spine(brought(path))

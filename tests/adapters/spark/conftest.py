@@ -66,6 +66,8 @@ def engine(tables: DeltaTables, tmp_path: Path) -> SparkEngine:
 
     # A JVM that lives for minutes does not earn back what its second compiler costs.
     page = {
+        # Less than most tests have rows: none of them may pass through Spark's driver.
+        "spark.driver.maxResultSize": "512k",
         "spark.ui.enabled": "true",
         "spark.ui.port": "0",
         "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1",

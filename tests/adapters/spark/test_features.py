@@ -105,14 +105,14 @@ def test_every_aggregate_is_duckdbs_to_the_bit_in_many_buckets(
         view("label", "sales", ("sum",), (None,), forward=DAY),
     ]
     spine = reads(20_000).append_column("colour", pa.array(["1", "5", None, "x"] * 5_000))
-    rows = engine.feature_rows(spine.to_reader(3_000), views)
-    assert rows.reader().read_all() == duckdb.features(spine.to_reader(), views).read_all()
+    rows = engine.features(spine.to_reader(3_000), views)
+    assert rows.reader().read_all() == duckdb.features(spine.to_reader(), views).reader().read_all()
 
 
 def test_the_plan_has_an_exchange_a_side_and_one_for_the_order(sales: DeltaTables, engine: SparkEngine) -> None:
     both = [view("sales", "sales", ("sum",)), view("visits", "visits", ("count",))]
     for views in (both[:1], both):
-        rows = engine.feature_rows(reads(20_000).to_reader(), views)
+        rows = engine.features(reads(20_000).to_reader(), views)
         plan = rows.frame._jdf.queryExecution().executedPlan().toString()
         exchanges = re.findall(r"(\w*Exchange) ", plan)
         assert exchanges == ["Exchange"] * 3, plan
@@ -141,11 +141,11 @@ def test_a_hot_key_is_shared_by_all_tasks(
     monkeypatch.setattr(buckets, "_FEW", 0)
     views = [view("sales", "sales", ("sum", "last", "distinct"), (DAY, 7 * DAY))]
     spine = reads(40_000, hot=0.2)
-    expected = duckdb.features(spine.to_reader(), views).read_all()
-    assert engine.features(spine.to_reader(), views).read_all() == expected
+    expected = duckdb.features(spine.to_reader(), views).reader().read_all()
+    assert engine.features(spine.to_reader(), views).reader().read_all() == expected
     split = tasks_of_buckets(engine)
     monkeypatch.setattr(buckets, "_FEW", 1 << 40)
-    assert engine.features(spine.to_reader(), views).read_all() == expected
+    assert engine.features(spine.to_reader(), views).reader().read_all() == expected
     whole = tasks_of_buckets(engine)
     # An even share is 12.5 %. The hot key in one bucket makes it 30 %; in slices of time it is near the even one.
     assert max(whole) / sum(whole) > 0.28
@@ -162,7 +162,10 @@ def test_a_hot_key_in_windows_without_a_beginning_and_one_that_is_never_read(
     tables.append("visits", table.set_column(0, "customer", pc.add(table["customer"], 1_000)).to_reader())
     views = [view("sales", "sales", ("sum", "min", "first"), (None,)), view("visits", "visits", ("sum",), (None,))]
     spine = reads(30_000, hot=0.4)
-    assert engine.features(spine.to_reader(), views).read_all() == duckdb.features(spine.to_reader(), views).read_all()
+    assert (
+        engine.features(spine.to_reader(), views).reader().read_all()
+        == duckdb.features(spine.to_reader(), views).reader().read_all()
+    )
 
 
 def test_a_spine_that_cannot_be_is_refused(sales: DeltaTables, engine: SparkEngine) -> None:
@@ -175,4 +178,4 @@ def test_a_spine_that_cannot_be_is_refused(sales: DeltaTables, engine: SparkEngi
         engine.features(timeless.to_reader(), views)
     other = spine.set_column(0, "customer", pa.array(["seven"] * 10))
     with pytest.raises(DataError, match="customer"):
-        engine.features(other.to_reader(), views).read_all()
+        engine.features(other.to_reader(), views).reader().read_all()

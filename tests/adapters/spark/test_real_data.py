@@ -71,12 +71,12 @@ def test_a_training_set_of_real_orders(engine: SparkEngine, duckdb: DuckdbEngine
     )  # fmt: skip
     selling = view("selling", ("country",), ("count", "invoice", 7 * DAY), ("max", "worth", 7 * DAY))
     spine = SnapshotsSpine(buying.relation, ("customer", "country"), Step(7 * DAY), 90 * DAY)
-    rows = engine.spine(spine).read_all()
-    assert rows == duckdb.spine(spine).read_all()
+    rows = engine.spine(spine).reader().read_all()
+    assert rows == duckdb.spine(spine).reader().read_all()
     assert rows.num_rows > 50_000
-    found = engine.features(rows.to_reader(), [buying, selling]).read_all()
-    assert found == duckdb.features(rows.to_reader(), [buying, selling]).read_all()
+    found = engine.features(rows.to_reader(), [buying, selling]).reader().read_all()
+    assert found == duckdb.features(rows.to_reader(), [buying, selling]).reader().read_all()
     assert found["buying_sum_0"].null_count < found.num_rows
-    scanned = engine.scan(buying.relation, columns=["worth", "stock"]).read_all()
-    assert scanned == duckdb.scan(buying.relation, columns=["worth", "stock"]).read_all()
+    scanned = engine.scan(buying.relation, columns=["worth", "stock"]).reader().read_all()
+    assert scanned == duckdb.scan(buying.relation, columns=["worth", "stock"]).reader().read_all()
     assert engine.describe(scanned.to_reader()) == duckdb.describe(scanned.to_reader())

@@ -51,8 +51,8 @@ def test_schema_and_rows_are_those_of_duckdb(
 ) -> None:
     asked = relation(transform)
     assert engine.schema(asked) == duckdb.schema(asked) == engine.schema(asked, before=BEFORE)
-    found = engine.scan(asked).read_all()
-    assert found == duckdb.scan(asked).read_all()
+    found = engine.scan(asked).reader().read_all()
+    assert found == duckdb.scan(asked).reader().read_all()
     assert found.num_rows > 0
 
 
@@ -65,7 +65,11 @@ def test_a_transform_keeps_a_row_a_row(engine: SparkEngine, transform: Any) -> N
 
 
 def test_some_columns_of_some_rows(engine: SparkEngine, orders: DeltaTables) -> None:
-    some = engine.scan(relation(), columns=["amount"], where="store = 'north' AND customer IS NOT NULL").read_all()
+    some = (
+        engine.scan(relation(), columns=["amount"], where="store = 'north' AND customer IS NOT NULL")
+        .reader()
+        .read_all()
+    )
     assert some.to_pydict() == {"amount": [10.0]}
 
 
@@ -73,10 +77,10 @@ def test_an_older_snapshot_and_a_table_that_has_grown_wider(
     engine: SparkEngine, duckdb: DuckdbEngine, orders: DeltaTables
 ) -> None:
     version = orders.snapshot("sources/orders").version
-    wider = duckdb.scan(relation("SELECT *, 'card' AS paid FROM orders")).read_all()
+    wider = duckdb.scan(relation("SELECT *, 'card' AS paid FROM orders")).reader().read_all()
     orders.append("sources/orders", wider.to_reader())
-    assert engine.scan(relation().at(version - 1), columns=["_seq"]).read_all().to_pydict() == {"_seq": [2, 3]}
-    found = engine.scan(relation(), columns=["_seq", "paid"]).read_all()
+    assert engine.scan(relation().at(version - 1), columns=["_seq"]).reader().read_all().to_pydict() == {"_seq": [2, 3]}
+    found = engine.scan(relation(), columns=["_seq", "paid"]).reader().read_all()
     assert (
         sorted(zip(*found.to_pydict().values(), strict=True), key=str)
         == [(n, paid) for n in (1, 2, 3, 4) for paid in (None, "card")]
@@ -90,7 +94,7 @@ def test_rows_without_numbers_come_as_the_files_hold_them(engine: SparkEngine, t
     for start in (5, 3, 0):
         amounts = [float(n) for n in range(start, start + 3)]
         tables.append("plain", pa.Table.from_pylist([{"amount": amount} for amount in amounts], arrow).to_reader())
-    found = engine.scan(relation(table="plain"), columns=["amount", "_seq"]).read_all()
+    found = engine.scan(relation(table="plain"), columns=["amount", "_seq"]).reader().read_all()
     assert found["amount"].to_pylist() == [5.0, 6.0, 7.0, 3.0, 4.0, 5.0, 0.0, 1.0, 2.0]
     assert found["_seq"].null_count == 9
 
@@ -108,9 +112,9 @@ def test_a_path_is_no_glob_and_a_column_may_have_spaces(
     duckdb: DuckdbEngine, tmp_path: Path, orders: DeltaTables
 ) -> None:
     odd = DeltaTables(tmp_path / "[a]*?{b} 'x y")
-    odd.append("sources/orders", duckdb.scan(relation('SELECT at, amount AS "a (b) c" FROM orders')))
+    odd.append("sources/orders", duckdb.scan(relation('SELECT at, amount AS "a (b) c" FROM orders')).reader())
     engine = SparkEngine(odd, directory=tmp_path / "staging", url="local[2]")
-    assert engine.scan(relation()).read_all()["a (b) c"].to_pylist() == [5.5, 10.0, None, 1.0]
-    odd.append("dotted", duckdb.scan(relation('SELECT at, amount AS "a.b" FROM orders')))
+    assert engine.scan(relation()).reader().read_all()["a (b) c"].to_pylist() == [5.5, 10.0, None, 1.0]
+    odd.append("dotted", duckdb.scan(relation('SELECT at, amount AS "a.b" FROM orders')).reader())
     with pytest.raises(DataError, match=r"'a\.b'"):
         engine.scan(relation(table="dotted"))

@@ -1,8 +1,10 @@
 """Rows that stay on Spark, and what the engine makes of the driver's streams."""
 
 import math
+import os
 from collections.abc import Iterator
 from datetime import UTC, date, datetime
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,10 +16,10 @@ import pytest
 from inseam.adapters.delta.tables import DeltaTables
 from inseam.adapters.duckdb.engine import DuckdbEngine
 from inseam.adapters.spark.engine import SparkEngine
-from inseam.adapters.spark.rows import Batches
 from inseam.ir.relation import Relation
-from inseam.kernel.errors import ConflictError, DataError, DefinitionError
+from inseam.kernel.errors import DataError, DefinitionError
 from inseam.kernel.types import Schema
+from inseam.ports.rows import Batches
 
 # More rows than a block has, so that what comes back is in several partitions.
 COUNT = 300_000
@@ -45,21 +47,26 @@ def numbered() -> pa.Table:
     return pa.table({"k": random.integers(0, 50, COUNT), "n": np.arange(COUNT)})
 
 
-def test_rows_are_mapped_and_written_by_the_workers_in_their_order(engine: SparkEngine, tmp_path: Path) -> None:
-    rows = engine.evaluated(numbered().to_reader(7_000), {"n": "n + k"})
+def written(folder: Path, part: int, batches: Batches) -> tuple[int, str]:
+    path = folder / f"{part}-{os.getpid()}.parquet"
+    pq.write_table(pa.Table.from_batches(batches), path)
+    return part, str(path)
+
+
+def test_workers_map_and_consume_rows_in_their_order(engine: SparkEngine, tmp_path: Path) -> None:
+    rows = engine.evaluate(numbered().to_reader(7_000), {"n": "n + k"})
     mapped = rows.map(doubled, pa.schema([("twice", pa.int64())]))
-    parts = mapped.write(tmp_path / "out")
+    parts = mapped.consume(partial(written, tmp_path))
     table = numbered()
     expected = 2 * (table["n"].to_numpy() + table["k"].to_numpy())
-    assert np.array_equal(pa.concat_tables(map(pq.read_table, parts))["twice"].to_numpy(), expected)
+    assert np.array_equal(pa.concat_tables([pq.read_table(path) for _, path in parts])["twice"].to_numpy(), expected)
     assert np.array_equal(mapped.reader().read_all()["twice"].to_numpy(), expected)
-    assert sorted(str(path) for path in (tmp_path / "out").iterdir()) == list(parts)
-    with pytest.raises(ConflictError):
-        mapped.write(tmp_path / "out")
+    assert [part for part, _ in parts] == list(range(len(parts))) and len(parts) > 1
+    assert not any(path.endswith(f"-{os.getpid()}.parquet") for _, path in parts)
 
 
 def test_what_a_worker_refuses_is_told_whole_and_what_breaks_in_a_line(engine: SparkEngine) -> None:
-    rows = engine.evaluated(numbered().slice(0, 10).to_reader(), {"n": "n"})
+    rows = engine.evaluate(numbered().slice(0, 10).to_reader(), {"n": "n"})
     with pytest.raises(DefinitionError) as refused:
         rows.map(refusing, rows.schema).reader().read_all()
     (problem,) = refused.value.problems
@@ -74,7 +81,7 @@ def test_what_a_worker_refuses_is_told_whole_and_what_breaks_in_a_line(engine: S
 def test_evaluate_gives_exactly_the_named_columns_in_order(engine: SparkEngine) -> None:
     rows = pa.table({"n": np.arange(COUNT), "s": pa.array(["a", None] * (COUNT // 2)).dictionary_encode()})
     texts = {"twice": "n * 2", "is_a": "s = 'a'", "both": "s || n", "half": "n / 2", "part": "n // 7"}
-    found = engine.evaluate(rows.to_reader(10_000), texts).read_all()
+    found = engine.evaluate(rows.to_reader(10_000), texts).reader().read_all()
     assert found.schema.names == list(texts)
     assert found.schema.types == [pa.int64(), pa.bool_(), pa.string(), pa.float64(), pa.int64()]
     assert np.array_equal(found["twice"].to_numpy(), np.arange(COUNT) * 2)
@@ -109,7 +116,7 @@ def test_expressions_mean_what_they_mean_on_duckdb(engine: SparkEngine, duckdb: 
         "slice": "s[1]",
         "like": "s ILIKE 'ä%'",
     }
-    found, expected = (by.evaluate(rows.to_reader(), texts).read_all() for by in (engine, duckdb))
+    found, expected = (by.evaluate(rows.to_reader(), texts).reader().read_all() for by in (engine, duckdb))
     assert found.schema == expected.schema
     # As text, in which NaN is NaN.
     assert str(found.to_pydict()) == str(expected.to_pydict())
@@ -124,7 +131,7 @@ def test_evaluate_refuses_what_is_no_row_wise_expression(engine: SparkEngine, te
 
 def test_a_row_that_fails_is_a_data_error(engine: SparkEngine) -> None:
     with pytest.raises(DataError, match="abc"):
-        engine.evaluate(pa.table({"s": ["1", "abc"]}).to_reader(), {"x": "CAST(s AS BIGINT)"}).read_all()
+        engine.evaluate(pa.table({"s": ["1", "abc"]}).to_reader(), {"x": "CAST(s AS BIGINT)"}).reader().read_all()
 
 
 def test_an_error_of_the_stream_that_comes_in_goes_out_as_it_was(engine: SparkEngine) -> None:
@@ -134,7 +141,7 @@ def test_an_error_of_the_stream_that_comes_in_goes_out_as_it_was(engine: SparkEn
 
     rows = pa.RecordBatchReader.from_batches(pa.schema([("n", pa.int64())]), batches())
     with pytest.raises(DataError, match="middle of a row"):
-        engine.evaluate(rows, {"x": "n"}).read_all()
+        engine.evaluate(rows, {"x": "n"}).reader().read_all()
 
 
 def test_rows_that_repeat_are_those_of_duckdb(
@@ -149,8 +156,8 @@ def test_rows_that_repeat_are_those_of_duckdb(
     tables.append("held", rows.slice(0, 500).to_reader())
     held = Relation("held", "at", Schema(()))
     for by, relation in ((["k", "n", "s"], None), (["k", "n", "s"], held), (["at", "s"], held)):
-        found = engine.repeated(rows.to_reader(7_000), by, relation).read_all()
-        assert found == duckdb.repeated(rows.to_reader(), by, relation).read_all()
+        found = engine.repeated(rows.to_reader(7_000), by, relation).reader().read_all()
+        assert found == duckdb.repeated(rows.to_reader(), by, relation).reader().read_all()
         assert 0 < found.num_rows < COUNT
     with pytest.raises(DataError, match="'kk'"):
         engine.repeated(rows.to_reader(), ["kk"])

@@ -11,10 +11,10 @@ import pytest
 
 from inseam.adapters.delta.tables import DeltaTables
 from inseam.adapters.spark.engine import SparkEngine
-from inseam.adapters.spark.rows import Batches
 from inseam.adapters.spark.session import size
 from inseam.kernel.errors import SettingError
 from inseam.kernel.types import Schema
+from inseam.ports.rows import Batches
 
 _ONE = pa.table({"n": [1]})
 
@@ -27,7 +27,7 @@ def test_sizes() -> None:
 
 
 def test_a_process_works_on_one_spark(engine: SparkEngine, tables: DeltaTables, tmp_path: Path) -> None:
-    assert engine.repeated(_ONE.to_reader(), ["n"]).read_all().num_rows == 0
+    assert engine.repeated(_ONE.to_reader(), ["n"]).reader().read_all().num_rows == 0
     other = SparkEngine(tables, directory=tmp_path, url="local[1]")
     with pytest.raises(SettingError, match=r"local\[2\]"):
         other.repeated(_ONE.to_reader(), ["n"])
@@ -43,11 +43,11 @@ def test_opening_takes_no_spark(tables: DeltaTables, tmp_path: Path, orders: Del
 
     never = SparkEngine(tables, directory=tmp_path, url="spark://nowhere.invalid:1")
     assert never.schema(Relation("sources/orders", "at", Schema(()))).names[0] == "customer"
-    assert never.evaluate(_ONE.slice(1).to_reader(), {"twice": "2 * n"}).read_all().num_rows == 0
+    assert never.evaluate(_ONE.slice(1).to_reader(), {"twice": "2 * n"}).reader().read_all().num_rows == 0
 
 
 def test_rows_that_are_staged_are_removed(engine: SparkEngine, tmp_path: Path) -> None:
-    rows = engine.evaluated(pa.table({"n": [2, 1]}).to_reader(), {"n": "n"})
+    rows = engine.evaluate(pa.table({"n": [2, 1]}).to_reader(), {"n": "n"})
     assert len(list((tmp_path / "staging").glob("spark-*"))) == 1
     assert rows.reader().read_all()["n"].to_pylist() == [2, 1]
     del rows
@@ -61,7 +61,7 @@ def endless(batches: Batches) -> Batches:
 
 
 def test_ctrl_c_ends_the_jobs_too(engine: SparkEngine) -> None:
-    rows = engine.evaluated(pa.table({"n": [2, 1]}).to_reader(), {"n": "n"})
+    rows = engine.evaluate(pa.table({"n": [2, 1]}).to_reader(), {"n": "n"})
     assert rows.reader().read_all().num_rows == 2
     tracker = engine._session().sparkContext.statusTracker()
 

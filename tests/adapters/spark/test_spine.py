@@ -34,8 +34,8 @@ SPINES: list[Any] = [
 
 @pytest.mark.parametrize("spine", SPINES)
 def test_spines_are_those_of_duckdb(engine: SparkEngine, duckdb: DuckdbEngine, orders: DeltaTables, spine: Any) -> None:
-    found = engine.spine(spine).read_all()
-    assert found == duckdb.spine(spine).read_all()
+    found = engine.spine(spine).reader().read_all()
+    assert found == duckdb.spine(spine).reader().read_all()
     assert found.num_rows > 0
 
 
@@ -43,8 +43,8 @@ def test_a_long_spine_unfolds_in_bounded_batches(
     engine: SparkEngine, duckdb: DuckdbEngine, orders: DeltaTables
 ) -> None:
     spine = SnapshotsSpine(ORDERS, ("customer",), Step(HOUR), end=parse_instant("2034-01-01"))
-    found = list(engine.spine(spine))
-    assert sum(batch.num_rows for batch in found) == duckdb.spine(spine).read_all().num_rows > 150_000
+    found = list(engine.spine(spine).reader())
+    assert sum(batch.num_rows for batch in found) == duckdb.spine(spine).reader().read_all().num_rows > 150_000
     assert max(batch.num_rows for batch in found) <= 1 << 16
 
 
@@ -54,7 +54,7 @@ def test_a_spine_of_the_users_own_file(engine: SparkEngine, duckdb: DuckdbEngine
     path.write_text(text, encoding="utf-8")
     schema = Schema.of([("customer", "int64"), ("when", "timestamp"), ("note", "string")])
     spine = TableSpine(str(path), "", ("customer",), "when", schema)
-    assert engine.spine(spine).read_all() == duckdb.spine(spine).read_all()
+    assert engine.spine(spine).reader().read_all() == duckdb.spine(spine).reader().read_all()
     path.write_text("customer,when,note\n7,,b\n", encoding="utf-8")
     with pytest.raises(DataError, match="'when'"):
         engine.spine(spine)
@@ -70,6 +70,8 @@ def test_what_no_spine_can_be_is_refused(engine: SparkEngine, orders: DeltaTable
 def test_a_table_without_rows_has_no_spine(engine: SparkEngine, tables: DeltaTables) -> None:
     schema = Schema.of([("customer", "int64"), ("at", "timestamp")]).to_arrow()
     tables.append("sources/orders", schema.empty_table().to_reader())
-    assert engine.spine(SnapshotsSpine(ORDERS, ("customer",), Step(DAY))).read_all().num_rows == 0
-    assert engine.spine(RowsSpine(ORDERS, ("customer",))).read_all().num_rows == 0
-    assert np.array_equal(engine.scan(ORDERS, columns=["customer"]).read_all()["customer"], pa.array([], pa.int64()))
+    assert engine.spine(SnapshotsSpine(ORDERS, ("customer",), Step(DAY))).reader().read_all().num_rows == 0
+    assert engine.spine(RowsSpine(ORDERS, ("customer",))).reader().read_all().num_rows == 0
+    assert np.array_equal(
+        engine.scan(ORDERS, columns=["customer"]).reader().read_all()["customer"], pa.array([], pa.int64())
+    )

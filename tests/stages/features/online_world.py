@@ -119,7 +119,7 @@ class World:
 
     def entities(self, view: WindowedAggregate, boundary: int) -> list[tuple]:
         """Every key with a row before the boundary, by plain Python over the newest snapshot."""
-        scan = self.engine.scan(view.relation, columns=[*view.keys, "ordered_at"]).read_all()
+        scan = self.engine.scan(view.relation, columns=[*view.keys, "ordered_at"]).reader().read_all()
         at = scan["ordered_at"].cast(pa.int64()).to_pylist()
         keys = zip(*(scan[key].to_pylist() for key in view.keys), strict=True)
         return sorted({key for key, ts in zip(keys, at, strict=True) if ts < boundary and None not in key})
@@ -136,7 +136,7 @@ class World:
             [*columns, pa.array([instant] * len(entities)).cast(STAMP)],
             schema=pa.schema([*arrow, pa.field(EVENT_TIME, STAMP)]),
         )
-        found = self.engine.features(spine.to_reader(), [view]).read_all()
+        found = self.engine.features(spine.to_reader(), [view]).reader().read_all()
         return {name: found[name].to_pylist() for name in view.schema.names}
 
 

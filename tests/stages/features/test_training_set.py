@@ -171,7 +171,7 @@ def test_a_moved_directory_takes_its_sets_along(shop):
 
 
 class Crumbs:
-    """The engine, with its streams in batches of a few rows."""
+    """The engine, with its rows in batches of a few."""
 
     def __init__(self, engine, size):
         self._engine, self._size = engine, size
@@ -180,12 +180,13 @@ class Crumbs:
         return getattr(self._engine, name)
 
     def features(self, spine, views):
-        reader = self._engine.features(self._cut(spine), views)
-        return self._cut(reader)
+        return self._cut(self._engine.features(self._cut(spine), views))
 
-    def _cut(self, reader):
-        batches = (batch.slice(at, self._size) for batch in reader for at in range(0, batch.num_rows, self._size))
-        return pa.RecordBatchReader.from_batches(reader.schema, batches)
+    def _cut(self, rows):
+        return rows.map(self._slices, rows.schema)
+
+    def _slices(self, batches):
+        return (batch.slice(at, self._size) for batch in batches for at in range(0, batch.num_rows, self._size))
 
 
 def test_the_digest_knows_nothing_of_batches(shop, shop_module):

@@ -127,7 +127,7 @@ def test_all_entities_at_an_instant(bundle, engine, tables, tmp_path):
     ],
 )
 def test_an_entity_is_asked_once_and_only_after_its_first_row(engine, at, active, expected):
-    spine = engine.spine(entities_at(RELATION, ("customer",), at, active)).read_all()
+    spine = engine.spine(entities_at(RELATION, ("customer",), at, active)).reader().read_all()
     assert spine["customer"].to_pylist() == expected
     assert set(spine["event_time"].cast(pa.int64()).to_pylist()) <= {at}
 
@@ -186,7 +186,7 @@ def test_it_reads_one_version_and_says_which(bundle, engine, tables, tmp_path):
         """The engine; while it reads the spine somebody ingests."""
 
         def spine(self, of):
-            found = engine.spine(of).read_all()
+            found = engine.spine(of).reader().read_all()
             tables.append(TABLE, orders([("ann", 100.0, START + 2 * DAY), ("dan", 1.0, START)], 2))
             return found.to_reader()
 

@@ -6,14 +6,20 @@ import json
 import math
 import time
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, date, datetime
-from typing import Any
+from functools import partial
+from itertools import chain
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 from deltalake.transaction import AddAction
+
+from inseam.adapters.delta.location import Location
+from inseam.kernel.errors import DataError
+from inseam.ports.rows import Batches, Given, watched
 
 ROWS_PER_GROUP = 122_880
 """What DuckDB hands to one thread at a time."""
@@ -21,55 +27,84 @@ BYTES_PER_GROUP = 128 << 20
 BYTES_PER_FILE = 256 << 20
 
 
+class Written(NamedTuple):
+    """A data file: its name, its size in bytes, its rows, its statistics as the log has them."""
+
+    name: str
+    size: int
+    rows: int
+    statistics: str
+
+
 class DataFiles:
     """Data files written next to a table and not yet in its log: `discard` takes them back."""
 
-    def __init__(self, filesystem: pafs.FileSystem, directory: str) -> None:
-        self._filesystem = filesystem
-        self._directory = directory
-        # Names sort in the order of writing, so that a snapshot lists its files as the rows came.
-        self._stem = f"part-{time.time_ns():020d}-{uuid.uuid4().hex[:12]}"
-        self._names: list[str] = []
+    def __init__(self, location: Location, table: str) -> None:
+        self._location, self._table = location, table
+        instant = time.time_ns()
+        self._milliseconds = instant // 1_000_000
+        # Names sort in the order of the rows, so that a snapshot lists its files as the rows came.
+        self._stem = f"part-{instant:020d}-{uuid.uuid4().hex[:12]}"
         self.actions: list[AddAction] = []
         self.rows = 0
 
-    def write(self, rows: pa.RecordBatchReader, schema: pa.Schema) -> None:
-        """Write the whole stream in ``schema``; on any failure, an interrupt too, the files are taken back."""
+    def write(self, rows: Given, schema: pa.Schema, seen: Callable[[int], None] | None = None) -> None:
+        """Write all rows in ``schema``, where they are; on any failure, an interrupt too, the files are taken back."""
+        self._location.filesystem.create_dir(self._location.path(self._table))
+        write = partial(write_part, self._location, self._table, self._stem, schema)
         try:
-            groups = _groups(rows, schema)
-            group = next(groups, None)
-            while group is not None:
-                group = self._write_file(group, groups)
+            is_stream = isinstance(rows, pa.RecordBatchReader)
+            parts = [write(0, watched(rows, seen))] if is_stream else rows.consume(write, seen)
         except BaseException:
             self.discard()
             raise
+        for file in chain.from_iterable(parts):
+            self.actions.append(AddAction(file.name, file.size, {}, self._milliseconds, True, file.statistics))
+            self.rows += file.rows
+        if seen is not None:
+            seen(self.rows)
 
     def discard(self) -> None:
-        for name in self._names:
-            if self._filesystem.get_file_info(f"{self._directory}/{name}").type != pafs.FileType.NotFound:
-                self._filesystem.delete_file(f"{self._directory}/{name}")
-        self._names, self.actions, self.rows = [], [], 0
+        directory = self._location.path(self._table)
+        for name in self._location.names(self._table):
+            if name.startswith(self._stem):
+                self._location.filesystem.delete_file(f"{directory}/{name}")
+        self.actions, self.rows = [], 0
 
     def are_in(self, uris: Sequence[str]) -> bool:
         """Whether a table that holds the files ``uris`` holds these."""
         return any(self._stem in uri for uri in uris)
 
-    def _write_file(self, group: pa.Table, groups: Iterator[pa.Table]) -> pa.Table | None:
-        """Write groups until the file is full; the first group of the next file, None at the stream's end."""
-        name = f"{self._stem}-{len(self._names):05d}.parquet"
-        self._names.append(name)
-        path = f"{self._directory}/{name}"
-        following: pa.Table | None = group
-        with self._filesystem.open_output_stream(path) as sink:
-            with _writer(sink, group.schema) as writer:
-                while following is not None and sink.tell() < BYTES_PER_FILE:
-                    writer.write_table(following)
-                    following = next(groups, None)
-            metadata = writer.writer.metadata
-            size = sink.tell()
-        self.rows += metadata.num_rows
-        self.actions.append(AddAction(name, size, {}, time.time_ns() // 1_000_000, True, _told(metadata)))
-        return following
+
+def write_part(
+    location: Location, table: str, stem: str, schema: pa.Schema, part: int, batches: Batches
+) -> list[Written]:
+    """One part of the rows as data files, none where it has no row."""
+    # A worker that was given up may still write: it and its successor never write one file.
+    attempt = uuid.uuid4().hex[:8]
+    written: list[Written] = []
+    with location.faults():
+        groups = _groups(batches, schema)
+        try:
+            group = next(groups, None)
+            while group is not None:
+                name = f"{stem}-{part:05d}-{len(written):05d}-{attempt}.parquet"
+                with location.filesystem.open_output_stream(f"{location.path(table)}/{name}") as sink:
+                    group, size, footer = _fill(sink, group, groups)
+                written.append(Written(name, size, footer.num_rows, _told(footer)))
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+            raise DataError(f"table {table!r}", f"the rows cannot be stored: {error}") from error
+    return written
+
+
+def _fill(sink: Any, group: pa.Table, groups: Iterator[pa.Table]) -> tuple[pa.Table | None, int, pq.FileMetaData]:
+    """Write groups until the file is full; the first group of the next one, with this file's size and footer."""
+    following: pa.Table | None = group
+    with _writer(sink, group.schema) as writer:
+        while following is not None and sink.tell() < BYTES_PER_FILE:
+            writer.write_table(following)
+            following = next(groups, None)
+    return following, sink.tell(), writer.writer.metadata
 
 
 def write_file(filesystem: pafs.FileSystem, path: str, rows: pa.RecordBatchReader) -> tuple[int, str]:
@@ -91,7 +126,7 @@ def _told(metadata: pq.FileMetaData) -> str:
     return json.dumps(statistics(metadata), ensure_ascii=False)
 
 
-def _groups(rows: pa.RecordBatchReader, schema: pa.Schema) -> Iterator[pa.Table]:
+def _groups(rows: Iterable[pa.RecordBatch], schema: pa.Schema) -> Iterator[pa.Table]:
     """The stream as tables of one row group each."""
     held: list[pa.RecordBatch] = []
     count = size = 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ class Location:
 
     options: Mapping[str, str] = {}
     """Storage options of delta-rs."""
+    _given: Mapping[str, str] = {}
     files: Any = None
     """Opens the files that snapshots name, as fsspec does; None where they are paths of this machine."""
 
@@ -31,6 +32,9 @@ class Location:
         self.root = str(Path(os.fspath(root).removeprefix("file://")).absolute())
         self._base = self.root
         self.filesystem: pafs.FileSystem = pafs.LocalFileSystem()
+
+    def __reduce__(self) -> tuple[Callable[..., Location], tuple[Any, ...]]:
+        return locate, (self.root, dict(self._given))
 
     def faults(self) -> AbstractContextManager[None]:
         """What goes wrong at an object store inside leaves as an `InseamError`."""
@@ -115,6 +119,7 @@ class ObjectLocation(Location):
 
     def __init__(self, url: str, options: Mapping[str, str] | None = None) -> None:
         self._place = ObjectUrl(url, options)
+        self._given = options or {}
         self.root = self._base = self._place.url
         self.options = self._place.for_delta()
         self._store = self._place.store()

@@ -23,6 +23,7 @@ from inseam.adapters.delta.location import locate
 from inseam.kernel.errors import ConflictError, DataError, DefinitionError, InseamError, NotFoundError
 from inseam.kernel.names import did_you_mean
 from inseam.kernel.types import Schema
+from inseam.ports.rows import Given
 from inseam.ports.tables import CommitKey, Snapshot
 
 ATTEMPTS = 14
@@ -68,10 +69,11 @@ class DeltaTables:
     def append(
         self,
         table: str,
-        rows: pa.RecordBatchReader,
+        rows: Given,
         *,
         key: CommitKey | None = None,
         metadata: Mapping[str, str] | None = None,
+        seen: Callable[[int], None] | None = None,
     ) -> int:
         opened = self._open(table)
         if opened is not None and _has_seen(opened, key):
@@ -81,16 +83,18 @@ class DeltaTables:
             self._check_new(table)
         else:
             _check_types(table, Schema.from_arrow(_arrow_schema(opened)), schema)
-        files = self._write(table, rows, schema)
+        files = DataFiles(self._location, table)
+        files.write(rows, schema, seen)
         properties = _properties(key, metadata)
         return self._commit(table, files, partial(self._append_once, table, files, schema, key, properties))
 
     @_told
-    def replace(self, table: str, rows: pa.RecordBatchReader, *, metadata: Mapping[str, str] | None = None) -> int:
+    def replace(self, table: str, rows: Given, *, metadata: Mapping[str, str] | None = None) -> int:
         if self._open(table) is None:
             self._check_new(table)
         schema = _plain_schema(table, rows.schema)
-        files = self._write(table, rows, schema)
+        files = DataFiles(self._location, table)
+        files.write(rows, schema)
         properties = _properties(None, metadata)
         return self._commit(table, files, partial(self._replace_once, table, files, schema, properties))
 
@@ -170,15 +174,6 @@ class DeltaTables:
         for outer in self._location.ancestors(table):
             if self._location.is_table(outer):
                 raise DefinitionError(f"table {table!r}", f"{outer!r} is a table, and tables don't lie in tables")
-
-    def _write(self, table: str, rows: pa.RecordBatchReader, schema: pa.Schema) -> DataFiles:
-        self._location.filesystem.create_dir(self._location.path(table))
-        files = DataFiles(self._location.filesystem, self._location.path(table))
-        try:
-            files.write(rows, schema)
-        except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-            raise DataError(f"table {table!r}", f"the rows cannot be stored: {error}") from error
-        return files
 
     def _commit(self, table: str, files: DataFiles, once: Callable[[], int]) -> int:
         """Try a commit until it meets no conflict.

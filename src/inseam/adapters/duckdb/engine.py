@@ -16,6 +16,7 @@ from inseam.ir.windows import WindowedAggregate
 from inseam.kernel.errors import DefinitionError, SettingError
 from inseam.kernel.names import did_you_mean
 from inseam.kernel.types import Schema
+from inseam.ports.rows import Given, Rows, StreamedRows, reader_of
 from inseam.ports.tables import Snapshot, Tables
 
 if TYPE_CHECKING:
@@ -44,9 +45,7 @@ class DuckdbEngine:
             found = before if before is not None else self._snapshot(relation).schema
             return compiled(relation, found, session).schema
 
-    def scan(
-        self, relation: Relation, *, columns: Sequence[str] | None = None, where: str | None = None
-    ) -> pa.RecordBatchReader:
+    def scan(self, relation: Relation, *, columns: Sequence[str] | None = None, where: str | None = None) -> Rows:
         session = Session(self._limits)
         try:
             snapshot, source = self._compile(relation, session)
@@ -56,41 +55,40 @@ class DuckdbEngine:
                 check_condition(where, with_system(source.schema), relation.table, session)
                 condition = f" WHERE ({where}\n)"
             body = source.over(read(snapshot))
-            return session.stream(
-                f"SELECT {selected} FROM (SELECT * FROM ({body}){condition} ORDER BY {SEQUENCE} NULLS FIRST)",
-                relation.table,
-            )
+            sql = f"SELECT {selected} FROM (SELECT * FROM ({body}){condition} ORDER BY {SEQUENCE} NULLS FIRST)"
+            return self._rows(session.stream(sql, relation.table))
         except BaseException:
             session.close()
             raise
 
-    def evaluate(self, rows: pa.RecordBatchReader, expressions: Mapping[str, str]) -> pa.RecordBatchReader:
+    def evaluate(self, rows: pa.RecordBatchReader, expressions: Mapping[str, str]) -> Rows:
         from inseam.adapters.duckdb.rows import evaluate
 
-        return evaluate(self._limits, rows, expressions)
+        return self._rows(evaluate(self._limits, rows, expressions))
 
-    def spine(self, spine: Spine) -> pa.RecordBatchReader:
+    def spine(self, spine: Spine) -> Rows:
         from inseam.adapters.duckdb.spine import read_spine
 
-        return read_spine(self._limits, spine, self._compile)
+        return self._rows(read_spine(self._limits, spine, self._compile))
 
-    def features(self, spine: pa.RecordBatchReader, views: Sequence[WindowedAggregate]) -> pa.RecordBatchReader:
+    def features(self, spine: Given, views: Sequence[WindowedAggregate]) -> Rows:
         from inseam.adapters.duckdb.build import build
 
         snapshots = [self._snapshot(view.relation) for view in views]
-        return build(self._limits, spine, views, snapshots, self._path)
+        return self._rows(build(self._limits, reader_of(spine), views, snapshots, self._path))
 
-    def repeated(
-        self, rows: pa.RecordBatchReader, by: Sequence[str], held: Relation | None = None
-    ) -> pa.RecordBatchReader:
+    def repeated(self, rows: pa.RecordBatchReader, by: Sequence[str], held: Relation | None = None) -> Rows:
         from inseam.adapters.duckdb.rows import repeated
 
-        return repeated(self._limits, rows, by, held, self._compile)
+        return self._rows(repeated(self._limits, rows, by, held, self._compile))
 
-    def describe(self, rows: pa.RecordBatchReader) -> Mapping[str, Mapping[str, Any]]:
+    def describe(self, rows: Given) -> Mapping[str, Mapping[str, Any]]:
         from inseam.adapters.duckdb.describe import describe
 
-        return describe(self._limits, rows)
+        return describe(self._limits, reader_of(rows))
+
+    def _rows(self, reader: pa.RecordBatchReader) -> Rows:
+        return StreamedRows.of(reader, self._limits.directory)
 
     def _snapshot(self, relation: Relation) -> Snapshot:
         return self._tables.snapshot(relation.table, relation.version)

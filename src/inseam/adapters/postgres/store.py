@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
@@ -30,7 +30,10 @@ class PostgresStore:
     The URL may say ``timeout`` (of a read, 250ms) and ``connections`` (the most, 8) beside the options of libpq.
     """
 
+    is_shared = True
+
     def __init__(self, url: str | Path, *, namespace: str = "") -> None:
+        self._given = str(url), namespace
         options = UrlOptions(url, ("timeout", "connections"))
         _check(options.url)
         self._name = shown(options.url)
@@ -43,6 +46,10 @@ class PostgresStore:
         self._known: frozenset[str] = frozenset()
         """Tables that were there when last looked; one that was dropped since is found missing and forgotten."""
         self._is_closed = False
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        url, namespace = self._given
+        return partial(PostgresStore, namespace=namespace), (url,)
 
     def __repr__(self) -> str:
         return f"PostgresStore({self._name!r})"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -38,7 +39,10 @@ class RedisStore:
     A table that expired row by row would answer "never seen" for entities that were.
     """
 
+    is_shared = True
+
     def __init__(self, url: str | Path, *, namespace: str = "") -> None:
+        self._given = str(url), namespace
         options = UrlOptions(url, ("timeout", "ttl", "connections"))
         self._address = Address.parse(options.url)
         self._layout = Layout(namespace)
@@ -50,6 +54,10 @@ class RedisStore:
         self._lock = threading.Lock()
         self._is_checked = False
         self._is_closed = False
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        url, namespace = self._given
+        return partial(RedisStore, namespace=namespace), (url,)
 
     def __repr__(self) -> str:
         return f"RedisStore({self._address.name!r})"

@@ -11,9 +11,9 @@ import pyarrow as pa
 
 from inseam.adapters.spark.dialect import worker_limits
 from inseam.adapters.spark.failure import told
-from inseam.adapters.spark.rows import Batches
 from inseam.adapters.spark.shared import describe
 from inseam.adapters.spark.types import column, quoted
+from inseam.ports.rows import Batches
 
 _RESULT = "name string, told string"
 

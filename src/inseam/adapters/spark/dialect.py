@@ -10,9 +10,9 @@ from typing import Any
 import pyarrow as pa
 
 from inseam.adapters.spark.failure import telling
-from inseam.adapters.spark.rows import Batches
 from inseam.adapters.spark.shared import Limits, Session
 from inseam.adapters.spark.types import ddl
+from inseam.ports.rows import Batches
 
 INPUT = "input_rows"
 """What the SQL calls the rows that come in."""

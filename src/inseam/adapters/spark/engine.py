@@ -35,11 +35,12 @@ from inseam.adapters.spark.staging import ROW, Staged, Staging
 from inseam.adapters.spark.superseded import standing
 from inseam.adapters.spark.types import column
 from inseam.ir.relation import SEQUENCE, SYSTEM_COLUMNS, Relation
-from inseam.ir.spine import RowsSpine, SnapshotsSpine, Spine, TableSpine
+from inseam.ir.spine import RowsSpine, Spine, TableSpine
 from inseam.ir.windows import EVENT_TIME, WindowedAggregate
 from inseam.kernel.errors import DataError, DefinitionError
 from inseam.kernel.names import did_you_mean
 from inseam.kernel.types import DataType, Field, Schema
+from inseam.ports.rows import Given, Rows, StreamedRows, reader_of
 from inseam.ports.tables import Snapshot, Tables
 
 _REMOTE_TASKS = 8
@@ -81,52 +82,7 @@ class SparkEngine:
             found = before if before is not None else self._snapshot(relation).schema
             return compiled(relation, found, typed).schema
 
-    def scan(
-        self, relation: Relation, *, columns: Sequence[str] | None = None, where: str | None = None
-    ) -> pa.RecordBatchReader:
-        return self.scanned(relation, columns, where).reader()
-
-    def evaluate(self, rows: pa.RecordBatchReader, expressions: Mapping[str, str]) -> pa.RecordBatchReader:
-        schema = self._typed(rows.schema, expressions)
-        staged = self._staging.stage(rows)
-        # Whether an expression is right is asked over no rows: that takes no Spark.
-        return (
-            self._evaluated(staged, expressions, schema).reader() if staged.rows else schema.empty_table().to_reader()
-        )
-
-    def spine(self, spine: Spine) -> pa.RecordBatchReader:
-        if isinstance(spine, TableSpine):
-            return table_spine(spine, self._limits.memory)
-        return self.spine_rows(spine).reader()
-
-    def features(self, spine: pa.RecordBatchReader, views: Sequence[WindowedAggregate]) -> pa.RecordBatchReader:
-        return self.feature_rows(spine, views).reader()
-
-    def repeated(
-        self, rows: pa.RecordBatchReader, by: Sequence[str], held: Relation | None = None
-    ) -> pa.RecordBatchReader:
-        for name in by:
-            if name not in rows.schema.names:
-                raise DataError("repeated", f"there is no column {name!r}", mend=did_you_mean(name, rows.schema.names))
-        staged = self._staging.stage(rows)
-        source = self._source(held) if held is not None and staged.rows else None
-        schema = pa.schema([("row", pa.int64())])
-        if not staged.rows:
-            return schema.empty_table().to_reader()
-        with running("repeated"):
-            table = None if source is None else frame_of(self._session(), source, self._given().memory)
-            found = places(self._frame(staged), by, table)
-            return SparkRows(found, schema, "repeated", self._staging, (staged,)).reader()
-
-    def describe(self, rows: pa.RecordBatchReader) -> Mapping[str, Mapping[str, Any]]:
-        staged = self._staging.stage(rows)
-        if not staged.rows:
-            return describe_nothing(staged.schema, self._given().memory)
-        with running("describe"):
-            return describe_columns(self._frame(staged), staged.schema, ROW, self._given().memory)
-
-    def scanned(self, relation: Relation, columns: Sequence[str] | None = None, where: str | None = None) -> SparkRows:
-        """`scan`, left on Spark."""
+    def scan(self, relation: Relation, *, columns: Sequence[str] | None = None, where: str | None = None) -> SparkRows:
         source = self._source(relation, where)
         schema = with_system(source.schema)
         wanted = _known(source, columns) if columns is not None else schema.names
@@ -142,13 +98,15 @@ class SparkEngine:
         arrow = Schema(tuple(Field(name, schema.type_of(name) or DataType.STRING) for name in wanted)).to_arrow()
         return SparkRows(frame, arrow, relation.table, self._staging)
 
-    def evaluated(self, rows: pa.RecordBatchReader, expressions: Mapping[str, str]) -> SparkRows:
-        """`evaluate`, left on Spark."""
+    def evaluate(self, rows: pa.RecordBatchReader, expressions: Mapping[str, str]) -> Rows:
         schema = self._typed(rows.schema, expressions)
-        return self._evaluated(self._staging.stage(rows), expressions, schema)
+        staged = self._staging.stage(rows)
+        # Whether an expression is right is asked over no rows: that takes no Spark.
+        return self._evaluated(staged, expressions, schema) if staged.rows else self._nothing(schema)
 
-    def spine_rows(self, spine: RowsSpine | SnapshotsSpine) -> SparkRows:
-        """`spine` of a relation, left on Spark."""
+    def spine(self, spine: Spine) -> Rows:
+        if isinstance(spine, TableSpine):
+            return StreamedRows.of(table_spine(spine, self._limits.memory), self._directory)
         source, memory = self._source(spine.relation), self._given().memory
         with running(spine.relation.table):
             frame = standing(frame_of(self._session(), source, memory), source, memory)
@@ -159,11 +117,10 @@ class SparkEngine:
             )
         return SparkRows(made[0], made[1].to_arrow(), spine.relation.table, self._staging)
 
-    def feature_rows(self, spine: pa.RecordBatchReader, views: Sequence[WindowedAggregate]) -> SparkRows:
-        """`features`, left on Spark."""
+    def features(self, spine: Given, views: Sequence[WindowedAggregate]) -> SparkRows:
         sides = self._sides(views)
         check_spine(spine.schema, [plan for side in sides for plan in side.plans])
-        staged = self._staging.stage(spine)
+        staged = self._staged(spine)
         if staged.timeless:
             found = f"{staged.timeless} rows have no {EVENT_TIME}"
             raise DataError("spine", found, expected="an instant in every row")
@@ -175,6 +132,34 @@ class SparkEngine:
                 frame, schema = add_views(self._session(), frame, schema, group, extent, given)
             made = [field for view in views for field in view.schema.to_arrow()]
             return self._ordered(frame, pa.schema([*staged.schema, *made]), staged, "features")
+
+    def repeated(self, rows: pa.RecordBatchReader, by: Sequence[str], held: Relation | None = None) -> Rows:
+        for name in by:
+            if name not in rows.schema.names:
+                raise DataError("repeated", f"there is no column {name!r}", mend=did_you_mean(name, rows.schema.names))
+        staged = self._staging.stage(rows)
+        source = self._source(held) if held is not None and staged.rows else None
+        schema = pa.schema([("row", pa.int64())])
+        if not staged.rows:
+            return self._nothing(schema)
+        with running("repeated"):
+            table = None if source is None else frame_of(self._session(), source, self._given().memory)
+            found = places(self._frame(staged), by, table)
+            return SparkRows(found, schema, "repeated", self._staging, (staged,))
+
+    def describe(self, rows: Given) -> Mapping[str, Mapping[str, Any]]:
+        staged = self._staged(rows)
+        if not staged.rows:
+            return describe_nothing(staged.schema, self._given().memory)
+        with running("describe"):
+            return describe_columns(self._frame(staged), staged.schema, ROW, self._given().memory)
+
+    def _staged(self, rows: Given) -> Staged:
+        """Rows where the workers read them: those of Spark never come to the driver."""
+        return rows.deposit() if isinstance(rows, SparkRows) else self._staging.stage(reader_of(rows))
+
+    def _nothing(self, schema: pa.Schema) -> Rows:
+        return StreamedRows.of(schema.empty_table().to_reader(), self._directory)
 
     def _typed(self, before: pa.Schema, expressions: Mapping[str, str]) -> pa.Schema:
         with Session(self._limits) as typed:

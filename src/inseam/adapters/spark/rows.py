@@ -1,23 +1,28 @@
-"""Rows that live on Spark: lazy, in an order, and streamed through the driver only when it asks for them."""
+"""Rows that live on Spark: lazy, in an order; functions of them run in the workers."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import pickle
+import weakref
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, TypeVar
 
 import pyarrow as pa
-import pyarrow.fs as pafs
+from py4j.protocol import Py4JError
+from pyspark import StorageLevel, TaskContext
+from pyspark.errors import PySparkException
 
-from inseam.adapters.spark.failure import telling
+from inseam.adapters.spark.carried import Carried
+from inseam.adapters.spark.failure import telling, told
 from inseam.adapters.spark.session import running
-from inseam.adapters.spark.staging import Staging
-from inseam.adapters.spark.types import column, ddl
-from inseam.kernel.errors import ConflictError
+from inseam.adapters.spark.staging import Staged, Staging
+from inseam.adapters.spark.types import ddl
+from inseam.ports.rows import Batches
 
-Batches = Iterator[pa.RecordBatch]
+T = TypeVar("T")
+_ANSWER = "part int, answer binary"
 
 
 @dataclass(frozen=True)
@@ -31,67 +36,57 @@ class SparkRows:
     staging: Staging
     keep: tuple[Any, ...] = ()
     """What must not be dropped while the rows may still be asked for."""
+    is_spread: ClassVar[bool] = True
 
     def reader(self) -> pa.RecordBatchReader:
-        """The rows as a stream of the driver, a partition of them in its memory at a time."""
+        """The rows as a stream of the driver. The workers write them all first: none passes through Spark's driver."""
         return pa.RecordBatchReader.from_batches(self.schema, self._stream())
 
     def _stream(self) -> Batches:
-        packed = self.frame.mapInArrow(_pack, "stream binary")
-        with running(self.subject):
-            for row in packed.toLocalIterator(prefetchPartitions=True):
-                for batch in pa.ipc.open_stream(pa.py_buffer(row[0])):
-                    yield batch if batch.schema.equals(self.schema) else batch.cast(self.schema)
+        staged = self.deposit()
+        yield from self.staging.read(staged)
+
+    def deposit(self) -> Staged:
+        """The rows in the staging folder, where the workers write them."""
+        return self.staging.deposit(self.frame, self.schema, self.subject)
 
     def map(self, function: Callable[[Batches], Batches], schema: pa.Schema) -> SparkRows:
-        """What ``function`` makes of each partition's batches, in the workers; it runs once a partition.
-
-        The function must be importable where the workers run, or a partial of one that is.
-        """
-        frame = self.frame.mapInArrow(partial(_map, function, schema), ddl(schema))
+        frame = self.frame.mapInArrow(partial(_map, Carried(function), self.schema, schema), ddl(schema))
         return SparkRows(frame, schema, self.subject, self.staging, (*self.keep, self))
 
-    def write(self, directory: str | Path) -> tuple[str, ...]:
-        """Parquet parts below ``directory``, written by the workers (who see it); their paths, in the rows' order.
-
-        `ConflictError` where there is such a directory already.
-        """
-        filesystem, path = _filesystem(directory)
-        found = filesystem.get_file_info(path)
-        if found.type != pafs.FileType.NotFound:
-            raise ConflictError(str(directory), "it exists already", mend="name a directory that does not exist")
-        url = str(directory) if "://" in str(directory) else f"file://{path}"
+    def consume(self, function: Callable[[int, Batches], T], seen: Callable[[int], None] | None = None) -> list[T]:
+        answers = self.frame.mapInArrow(partial(_consume, Carried(function), self.schema), _ANSWER)
         with running(self.subject):
-            self.frame.write.parquet(url)
-        infos = filesystem.get_file_info(pafs.FileSelector(path))
-        for info in infos:
-            if info.base_name.startswith(("_", ".")):
-                filesystem.delete_file(info.path)
-        return tuple(sorted(info.path for info in infos if info.base_name.startswith("part-")))
+            found = answers.toArrow().sort_by("part")
+        return [pickle.loads(answer) for answer in found["answer"].to_pylist()]  # noqa: S301 - our own workers wrote it
 
-    def select(self, names: list[str]) -> SparkRows:
-        """Some of the columns."""
-        schema = pa.schema([self.schema.field(name) for name in names])
-        frame = self.frame.select(*map(column, names))
-        return SparkRows(frame, schema, self.subject, self.staging, (*self.keep, self))
+    def hold(self) -> SparkRows:
+        frame = self.frame.persist(StorageLevel.DISK_ONLY)
+        held = SparkRows(frame, self.schema, self.subject, self.staging, (*self.keep, self))
+        # At the end of the process Spark itself is gone.
+        weakref.finalize(held, _let_go, frame).atexit = False
+        return held
 
 
-def _filesystem(directory: str | Path) -> tuple[pafs.FileSystem, str]:
-    if "://" in str(directory):
-        found: tuple[pafs.FileSystem, str] = pafs.FileSystem.from_uri(str(directory))
-        return found
-    return pafs.LocalFileSystem(), str(Path(directory).resolve())
+def _let_go(frame: Any) -> None:
+    try:
+        frame.unpersist()
+    except (PySparkException, Py4JError, OSError):
+        return  # the session was closed, and what it held with it
 
 
-def _pack(batches: Batches) -> Batches:
-    """Each batch as the bytes of an Arrow stream: what Spark hands to the driver, row by row, untouched."""
+def _map(function: Callable[[Batches], Batches], before: pa.Schema, after: pa.Schema, batches: Batches) -> Batches:
+    return _as(after, telling(function(_as(before, batches))))
+
+
+def _consume(function: Callable[[int, Batches], Any], schema: pa.Schema, batches: Batches) -> Batches:
+    context = TaskContext.get()
+    part = 0 if context is None else context.partitionId()
+    with told():
+        answer = pickle.dumps(function(part, _as(schema, batches)))
+    yield pa.record_batch([pa.array([part], pa.int32()), pa.array([answer], pa.binary())], names=["part", "answer"])
+
+
+def _as(schema: pa.Schema, batches: Batches) -> Batches:
     for batch in batches:
-        sink = pa.BufferOutputStream()
-        with pa.ipc.new_stream(sink, batch.schema) as writer:
-            writer.write_batch(batch)
-        yield pa.record_batch([pa.array([sink.getvalue().to_pybytes()], pa.binary())], names=["stream"])
-
-
-def _map(function: Callable[[Batches], Batches], schema: pa.Schema, batches: Batches) -> Batches:
-    for batch in telling(function(batches)):
         yield batch if batch.schema.equals(schema) else batch.cast(schema)

@@ -11,7 +11,6 @@ import pyarrow as pa
 
 from inseam.adapters.spark.dialect import worker_limits
 from inseam.adapters.spark.relation import Source
-from inseam.adapters.spark.rows import Batches
 from inseam.adapters.spark.session import BATCH_ROWS
 from inseam.adapters.spark.shared import check_names, read_spine
 from inseam.adapters.spark.types import column, ddl, quoted
@@ -21,6 +20,7 @@ from inseam.ir.spine import RowsSpine, SnapshotsSpine, TableSpine
 from inseam.ir.windows import EVENT_TIME
 from inseam.kernel.errors import DefinitionError
 from inseam.kernel.types import DataType, Field, Schema
+from inseam.ports.rows import Batches
 
 _FIRST, _LAST = "_first", "_last"
 """The numbers of the first and the last grid instant that a row covers."""

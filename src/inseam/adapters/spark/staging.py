@@ -1,4 +1,4 @@
-"""A folder that the driver and the workers both see: where rows of the driver enter Spark, as Parquet."""
+"""A folder that the driver and the workers both see: where rows enter Spark and leave it, as Parquet."""
 
 from __future__ import annotations
 
@@ -16,9 +16,11 @@ import pyarrow.compute as pc
 import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 
+from inseam.adapters.spark.session import BATCH_ROWS, running
 from inseam.adapters.spark.shared import plain_stream
 from inseam.adapters.spark.types import check_spelling
 from inseam.ir.windows import EVENT_TIME
+from inseam.kernel.clock import from_datetime
 
 ROW = "_row"
 """Numbers rows in their order: ``block << 33 | place within the block``, as Spark's own numbering does."""
@@ -39,6 +41,7 @@ class Staged:
     rows: int = 0
     blocks: int = 0
     bytes: int = 0
+    """What they take in memory, or nearly."""
     earliest: int | None = None
     latest: int | None = None
     """The extent of `EVENT_TIME` in UTC microseconds, where there is such a column and a row."""
@@ -91,6 +94,30 @@ class Staging:
             writer.close()
         return staged
 
+    def deposit(self, frame: Any, schema: pa.Schema, subject: str) -> Staged:
+        """Have the workers write a DataFrame, numbered by `ROW`: a block a partition, so that the order is kept."""
+        from pyspark.sql import functions as f
+
+        check_spelling(schema.names, subject)
+        staged = Staged("", schema)
+        staged.folder = self.folder(staged)
+        with running(subject):
+            numbered = frame.withColumn(ROW, f.monotonically_increasing_id())
+            numbered.write.option("parquet.enable.dictionary", "false").parquet(self.url(staged.folder))
+        infos = self._filesystem.get_file_info(pafs.FileSelector(staged.folder))
+        for path in sorted(info.path for info in infos if info.base_name.startswith("part-")):
+            staged.files.append(self.url(path))
+            _note_file(staged, pq.read_metadata(path, filesystem=self._filesystem))
+        return staged
+
+    def read(self, staged: Staged) -> Iterator[pa.RecordBatch]:
+        """What was deposited, in its order, a batch in memory at a time."""
+        for url in staged.files:
+            path = url.removeprefix(self._prefix)
+            with pq.ParquetFile(path, filesystem=self._filesystem, pre_buffer=False, buffer_size=1 << 16) as file:
+                for batch in file.iter_batches(BATCH_ROWS, columns=staged.schema.names, use_threads=False):
+                    yield batch if batch.schema.equals(staged.schema) else batch.cast(staged.schema)
+
 
 def _blocks(rows: pa.RecordBatchReader) -> Iterator[pa.Table]:
     held: list[pa.RecordBatch] = []
@@ -113,13 +140,35 @@ def _note(staged: Staged, table: pa.Table) -> None:
     staged.rows += table.num_rows
     staged.bytes += table.nbytes
     staged.blocks += 1
-    if EVENT_TIME in table.schema.names and pa.types.is_timestamp(table.schema.field(EVENT_TIME).type):
+    if _has_instants(staged):
         staged.timeless += table.column(EVENT_TIME).null_count
         ends = pc.min_max(table.column(EVENT_TIME).cast(pa.int64()))
-        low, high = ends["min"].as_py(), ends["max"].as_py()
-        if low is not None:
-            staged.earliest = low if staged.earliest is None else min(low, staged.earliest)
-            staged.latest = high if staged.latest is None else max(high, staged.latest)
+        _stretch(staged, ends["min"].as_py(), ends["max"].as_py())
+
+
+def _note_file(staged: Staged, footer: pq.FileMetaData) -> None:
+    """What the footer of a deposited file says. Its cells are written plainly, so that they take what they take."""
+    places = {footer.schema.column(place).name: place for place in range(footer.num_columns)}
+    staged.rows += footer.num_rows
+    for number in range(footer.num_row_groups):
+        group = footer.row_group(number)
+        staged.bytes += group.total_byte_size
+        staged.blocks = max(staged.blocks, (group.column(places[ROW]).statistics.max >> BLOCK_BITS) + 1)
+        if _has_instants(staged):
+            found = group.column(places[EVENT_TIME]).statistics
+            staged.timeless += found.null_count
+            if found.has_min_max:
+                _stretch(staged, from_datetime(found.min), from_datetime(found.max))
+
+
+def _has_instants(staged: Staged) -> bool:
+    return EVENT_TIME in staged.schema.names and pa.types.is_timestamp(staged.schema.field(EVENT_TIME).type)
+
+
+def _stretch(staged: Staged, low: int | None, high: int | None) -> None:
+    if low is not None and high is not None:
+        staged.earliest = low if staged.earliest is None else min(low, staged.earliest)
+        staged.latest = high if staged.latest is None else max(high, staged.latest)
 
 
 def _remove(filesystem: pafs.FileSystem, path: str) -> None:

@@ -36,7 +36,7 @@ class Case:
     def rows(self, relation: Relation) -> list[dict[str, Any]]:
         """The rows of a relation, in the order in which they were given."""
         columns = list(relation.schema.names)
-        return _plain_rows(self.engine.scan(self._own(relation), columns=columns).read_all())
+        return _plain_rows(self.engine.scan(self._own(relation), columns=columns).reader().read_all())
 
     def values(
         self,
@@ -51,7 +51,7 @@ class Case:
         own = [replace(view, relation=self._own(view.relation)) for view in views]
         if label is not None and label.window is not None:
             own.append(replace(label.window, relation=self._own(label.window.relation)))
-        table = self.engine.features(spine.to_reader(), own).read_all() if own else spine
+        table = self.engine.features(spine.to_reader(), own).reader().read_all() if own else spine
         (batch,) = table.combine_chunks().to_batches()
         found = _plain_rows(table)[0]
         for name, column in Derived(on_demand, Schema.from_arrow(table.schema)).columns(batch).items():

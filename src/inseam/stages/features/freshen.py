@@ -112,7 +112,7 @@ class Freshener:
         if mark.is_whole and mark.target_version == mark.version:
             return self._end(mark, [], is_whole=True), 0, 0
         relation = self.view.relation.at(mark.target_version)
-        arrived = self._engine.scan(relation, where=known_after(mark.boundary + self.view.lag)).read_all()
+        arrived = self._engine.scan(relation, where=known_after(mark.boundary + self.view.lag)).reader().read_all()
         inside = pc.less_equal(arrived[INGESTED_AT].cast(pa.int64()), mark.target + self.view.lag)
         table = arrived.filter(inside)
         is_whole = table.num_rows == arrived.num_rows
@@ -144,7 +144,7 @@ class Freshener:
     def _batches(self, mark: TileMark) -> Iterator[pa.Table]:
         held: list[pa.RecordBatch] = []
         count, skip = 0, mark.done
-        stream = self._engine.scan(self.view.relation.at(mark.target_version))
+        stream = self._engine.scan(self.view.relation.at(mark.target_version)).reader()
         for batch in stream:
             skipped, skip = min(skip, batch.num_rows), max(0, skip - batch.num_rows)
             held.append(batch.slice(skipped))

@@ -15,6 +15,7 @@ from inseam.kernel.errors import DataError
 from inseam.kernel.types import DataType, arrow_type
 from inseam.ports.engine import Engine
 from inseam.ports.ledger import Ledger
+from inseam.ports.rows import Batches
 
 _COMPARE = {
     "==": pc.equal,
@@ -57,14 +58,17 @@ def ripe_until(spec: LabelSpec, declared: int | None, engine: Engine) -> int | N
     watermark = declared
     if watermark is None:
         relation = spec.window.relation
-        newest = None
-        for batch in engine.scan(relation, columns=[relation.timestamp]):
-            found = pc.max(batch.column(0).cast(arrow_type(DataType.TIMESTAMP))).as_py()
-            newest = found if newest is None else max(newest, found or newest)
-        if newest is None:
+        found = engine.scan(relation, columns=[relation.timestamp]).consume(_newest)
+        watermark = max((newest for newest in found if newest is not None), default=None)
+        if watermark is None:
             raise DataError(relation.table, "there is no row to make labels from", mend="ingest the label's source")
-        watermark = from_datetime(newest)
     return watermark - spec.ahead
+
+
+def _newest(part: int, batches: Batches) -> int | None:
+    """The greatest instant of the only column."""
+    greatest = (pc.max(batch.column(0).cast(arrow_type(DataType.TIMESTAMP))) for batch in batches)
+    return max((from_datetime(found.as_py()) for found in greatest if found.is_valid), default=None)
 
 
 class Tally:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import partial
 
 import pyarrow as pa
 
@@ -20,6 +21,7 @@ from inseam.ports.engine import Engine
 from inseam.ports.ledger import Ledger
 from inseam.ports.online import OnlineStore
 from inseam.ports.progress import Progress, silent
+from inseam.ports.rows import Batches, Given
 from inseam.ports.tables import Tables
 from inseam.stages.features.mark import BEGUN, COMMITTED, Mark, online_table
 from inseam.stages.features.tile_table import tile_table
@@ -42,8 +44,9 @@ def materialize(
     The values are from the newest snapshot, or the one that the view names: when this returns, they are online. A
     materialization that was killed goes on after its last durable batch when boundary and snapshot are still those of
     now; where newer data has come meanwhile it begins anew, for finishing the older rows first would only put the newer
-    ones off. What is online already is not written again. While this runs, readers get for each entity the old row or
-    the new, whole and under its own boundary and version. `ConflictError` while another process materializes this view.
+    ones off. Workers that hold the values and reach the store write them there, all of them anew after a kill. What is
+    online already is not written again. While this runs, readers get for each entity the old row or the new, whole and
+    under its own boundary and version. `ConflictError` while another process materializes this view.
     """
     if view.forward is not None:
         raise DefinitionError(f"view {view.name!r}", "it looks forward: its values are not known when they are served")
@@ -104,22 +107,52 @@ def _write(
     batch_rows: int,
     progress: Progress,
 ) -> Mark:
-    keys = KeyCodec(Schema(tuple(Field(name, _key_type(view, name)) for name in view.keys)))
-    rows = RowCodec(view.schema)
     values = engine.features(_entities(view, mark, engine), [view])
+    writer = _Writer(view, mark, table, store, batch_rows)
     what = f"materialize {view.name}"
     progress(what, mark.rows)
-    for batch in _batches(values, batch_rows):
-        encoded = rows.encode(batch, mark.boundary, mark.version)
-        mark = mark.after(batch.num_rows)
-        store.write(table, list(zip(keys.batch(batch), encoded, strict=True)), mark.encode())
-        progress(what, mark.rows)
+    if values.is_spread and store.is_shared:
+        # Each worker writes what it holds. Where they got is not known in the order of the keys: the mark waits.
+        mark = mark.after(sum(values.consume(writer.part, partial(progress, what))))
+    else:
+        for rows, count in writer.batches(iter(values.reader())):
+            mark = mark.after(count)
+            store.write(table, rows, mark.encode())
+            progress(what, mark.rows)
     mark = mark.after(0, COMMITTED)
     store.write(table, [], mark.encode())
     return mark
 
 
-def _entities(view: WindowedAggregate, mark: Mark, engine: Engine) -> pa.RecordBatchReader:
+@dataclass(frozen=True)
+class _Writer:
+    """Makes online rows of a view's values, here or where they are."""
+
+    view: WindowedAggregate
+    mark: Mark
+    table: str
+    store: OnlineStore
+    batch_rows: int
+
+    def part(self, part: int, batches: Batches) -> int:
+        """Write one part's rows; how many they are."""
+        written = 0
+        for rows, count in self.batches(batches):
+            self.store.write(self.table, rows)
+            written += count
+        return written
+
+    def batches(self, batches: Batches) -> Iterator[tuple[list[tuple[bytes, bytes]], int]]:
+        """What the store takes at once, with the number of rows."""
+        view, mark = self.view, self.mark
+        keys = KeyCodec(Schema(tuple(Field(name, _key_type(view, name)) for name in view.keys)))
+        rows = RowCodec(view.schema)
+        for batch in _batches(batches, self.batch_rows):
+            encoded = rows.encode(batch, mark.boundary, mark.version)
+            yield list(zip(keys.batch(batch), encoded, strict=True)), batch.num_rows
+
+
+def _entities(view: WindowedAggregate, mark: Mark, engine: Engine) -> Given:
     """The entities not yet written, in the order of their keys, at the instant whose boundary is the mark's.
 
     Those too whose rows were all corrected away: their older online rows must go.
@@ -129,21 +162,32 @@ def _entities(view: WindowedAggregate, mark: Mark, engine: Engine) -> pa.RecordB
     schema = pa.schema(
         [*(spine.schema.field(name) for name in view.keys), (EVENT_TIME, arrow_type(DataType.TIMESTAMP))]
     )
-
-    def rest() -> Iterator[pa.RecordBatch]:
-        skip = mark.rows
-        for batch in spine:
-            known = batch.select(list(view.keys)).drop_null()
-            skipped, skip = min(skip, known.num_rows), max(0, skip - known.num_rows)
-            left = known.slice(skipped)
-            if left.num_rows:
-                instant = pa.scalar(start + view.lag, pa.int64()).cast(schema.field(EVENT_TIME).type)
-                yield pa.record_batch([*left.columns, pa.repeat(instant, left.num_rows)], schema)
-
-    return pa.RecordBatchReader.from_batches(schema, rest())
+    known = spine.map(partial(_known, schema, start + view.lag), schema)
+    return known if mark.rows == 0 else _after(known.reader(), mark.rows)
 
 
-def _batches(stream: pa.RecordBatchReader, rows: int) -> Iterator[pa.RecordBatch]:
+def _known(schema: pa.Schema, instant: int, batches: Batches) -> Batches:
+    """The keys of which no part is NULL, at the instant."""
+    at = pa.scalar(instant, pa.int64()).cast(schema.field(EVENT_TIME).type)
+    for batch in batches:
+        known = batch.select(schema.names[:-1]).drop_null()
+        if known.num_rows:
+            yield pa.record_batch([*known.columns, pa.repeat(at, known.num_rows)], schema)
+
+
+def _after(rows: pa.RecordBatchReader, skip: int) -> pa.RecordBatchReader:
+    def rest() -> Batches:
+        left = skip
+        for batch in rows:
+            skipped = min(left, batch.num_rows)
+            left -= skipped
+            if skipped < batch.num_rows:
+                yield batch.slice(skipped)
+
+    return pa.RecordBatchReader.from_batches(rows.schema, rest())
+
+
+def _batches(stream: Batches, rows: int) -> Batches:
     """The stream in batches of ``rows`` (the last has what is left)."""
     held: list[pa.RecordBatch] = []
     count = 0

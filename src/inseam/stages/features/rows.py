@@ -9,6 +9,7 @@ from inseam.ir.training import LABEL, PART, TrainingSetSpec
 from inseam.ir.windows import EVENT_TIME
 from inseam.kernel.errors import DefinitionError
 from inseam.kernel.types import DataType, Field, Schema, arrow_type
+from inseam.ports.rows import Batches
 from inseam.stages.features.derived import Derived
 from inseam.stages.features.label import label_column
 from inseam.stages.features.spine_rows import instants
@@ -55,5 +56,8 @@ class Finished:
         ]
         return pa.record_batch(columns, schema=self._arrow).filter(pc.is_valid(label))
 
-    def test_rows(self, rows: pa.RecordBatch) -> int:
-        return int(self._split.is_test(instants(rows)).sum())
+
+def finished(spec: TrainingSetSpec, spine: pa.Schema, stream: pa.Schema, split: Split, batches: Batches) -> Batches:
+    """`Finished.rows` of a part."""
+    finish = Finished(spec, spine, stream, split)
+    yield from map(finish.rows, batches)

@@ -1,76 +1,55 @@
-"""The spine of a training set, read once and kept on disk until its features are computed."""
+"""Which rows of a spine a training set is built of: those whose label is ripe, and those that are not purged."""
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Iterator
-from pathlib import Path
-from types import TracebackType
-from typing import IO
+from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import pyarrow as pa
 
 from inseam.ir.windows import EVENT_TIME
-from inseam.kernel.types import Schema
-from inseam.ports.progress import Progress
+from inseam.ports.rows import Batches, Rows
 from inseam.stages.features.split import Split
 
 
-class SpineRows:
-    """The rows whose label is ripe. The file has no name, so that nothing is left of it whatever is killed.
+@dataclass(frozen=True, slots=True)
+class Ripe:
+    """What is known of the spine's rows: how many have a ripe label, of which instants, and how many have not."""
 
-    ``unripe`` and ``purged`` count rows that were left out; ``purged`` is known when `kept` has been read.
-    """
+    rows: int = 0
+    unripe: int = 0
+    first: int = 0
+    last: int = 0
 
-    def __init__(self, directory: Path) -> None:
-        directory.mkdir(parents=True, exist_ok=True)
-        # Closed by `__exit__`.
-        self._file: IO[bytes] = tempfile.TemporaryFile(dir=directory)  # noqa: SIM115
-        self.schema = pa.schema([])
-        self.rows = self.unripe = self.purged = 0
-        self.first = self.last = 0
+    def __or__(self, other: Ripe) -> Ripe:
+        if not self.rows or not other.rows:
+            some = self if self.rows else other
+            return Ripe(some.rows, self.unripe + other.unripe, some.first, some.last)
+        ends = min(self.first, other.first), max(self.last, other.last)
+        return Ripe(self.rows + other.rows, self.unripe + other.unripe, *ends)
 
-    def __enter__(self) -> SpineRows:
-        return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self._file.close()
+def ripe_rows(until: int | None, part: int, batches: Batches) -> Ripe:
+    """Of one part: which of its rows lie at or before ``until`` (None: all)."""
+    found = Ripe()
+    for batch in batches:
+        times = instants(batch)
+        ripe = times[_is_ripe(until, times)]
+        if ripe.size:
+            found |= Ripe(ripe.size, 0, int(ripe.min()), int(ripe.max()))
+        found |= Ripe(unripe=times.size - ripe.size)
+    return found
 
-    def fill(self, spine: pa.RecordBatchReader, ripe_until: int | None, progress: Progress) -> None:
-        """Keep the rows at or before ``ripe_until`` (None: all)."""
-        self.schema = Schema.from_arrow(spine.schema).to_arrow()
-        with pa.ipc.new_stream(self._file, self.schema) as writer:
-            for batch in spine:
-                ripe = batch.cast(self.schema)
-                if ripe_until is not None:
-                    mask = instants(ripe) <= ripe_until
-                    self.unripe += ripe.num_rows - int(mask.sum())
-                    ripe = ripe.filter(pa.array(mask))
-                if ripe.num_rows:
-                    self._extend(instants(ripe))
-                    writer.write_batch(ripe)
-                progress("spine", self.rows)
 
-    def kept(self, split: Split) -> pa.RecordBatchReader:
-        """The rows that are not purged, in the spine's order."""
-        self._file.seek(0)
-        self.purged = 0
+def kept(spine: Rows, until: int | None, split: Split) -> Rows:
+    """The rows that are ripe and not purged, in the spine's order."""
+    return spine.map(partial(_kept, until, split), spine.schema)
 
-        def batches() -> Iterator[pa.RecordBatch]:
-            with pa.ipc.open_stream(self._file) as reader:
-                for batch in reader:
-                    mask = split.is_purged(instants(batch))
-                    self.purged += int(mask.sum())
-                    yield batch.filter(pa.array(~mask))
 
-        return pa.RecordBatchReader.from_batches(self.schema, batches())
-
-    def _extend(self, times: np.ndarray) -> None:
-        low, high = int(times.min()), int(times.max())
-        self.first = low if self.rows == 0 else min(self.first, low)
-        self.last = high if self.rows == 0 else max(self.last, high)
-        self.rows += len(times)
+def purged(spine: Rows, until: int | None, split: Split) -> int:
+    """How many ripe rows `kept` leaves out."""
+    return sum(spine.consume(partial(_purged, until, split)))
 
 
 def instants(batch: pa.RecordBatch) -> np.ndarray:
@@ -78,3 +57,18 @@ def instants(batch: pa.RecordBatch) -> np.ndarray:
     times = batch.column(EVENT_TIME).cast(pa.timestamp("us", tz="UTC")).cast(pa.int64())
     found: np.ndarray = times.to_numpy(zero_copy_only=False)
     return found
+
+
+def _is_ripe(until: int | None, times: np.ndarray) -> np.ndarray:
+    return np.ones(times.size, bool) if until is None else times <= until
+
+
+def _kept(until: int | None, split: Split, batches: Batches) -> Batches:
+    for batch in batches:
+        times = instants(batch)
+        yield batch.filter(pa.array(_is_ripe(until, times) & ~split.is_purged(times)))
+
+
+def _purged(until: int | None, split: Split, part: int, batches: Batches) -> int:
+    times = map(instants, batches)
+    return sum(int((_is_ripe(until, some) & split.is_purged(some)).sum()) for some in times)

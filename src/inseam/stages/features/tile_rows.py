@@ -53,9 +53,8 @@ class RowReader:
         """The rows that have a key and an event time, by entity. ``table``: the relation's columns and the system's."""
         view, conditions = self._view, {}
         if self._conditions:
-            found = self._engine.evaluate(
-                table.to_reader(), {name: text for text, name in self._conditions.items()}
-            ).read_all()
+            expressions = {name: text for text, name in self._conditions.items()}
+            found = self._engine.evaluate(table.to_reader(), expressions).reader().read_all()
             conditions = {text: found[name] for text, name in self._conditions.items()}
         kept = pc.is_valid(table[view.relation.timestamp])
         for name in view.keys:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import operator
 from dataclasses import dataclass, replace
+from functools import partial, reduce
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +24,12 @@ from inseam.ports.ledger import Ledger
 from inseam.ports.parquet_file import ROW_GROUP, parquet_file
 from inseam.ports.pin import pinned_spine, pinned_views, relations_of, versions
 from inseam.ports.progress import Progress, silent
+from inseam.ports.rows import Rows
 from inseam.ports.tables import Tables
 from inseam.stages.features.digest import RowsDigest
 from inseam.stages.features.label import Tally, declared_watermark, ripe_until
-from inseam.stages.features.rows import Finished
-from inseam.stages.features.spine_rows import SpineRows
+from inseam.stages.features.rows import Finished, finished
+from inseam.stages.features.spine_rows import Ripe, instants, kept, purged, ripe_rows
 from inseam.stages.features.split import Split, split_of
 
 WAIT_SECONDS = 24 * 3600.0
@@ -104,14 +107,17 @@ def _written(build_: _Build) -> TrainingSetRecord | None:
 
 def _write(build_: _Build) -> TrainingSetRecord:
     spec, before = build_.spec, build_.ledger.get(TrainingSetRecord, build_.fingerprint)
-    with SpineRows(build_.path.parent) as spine:
-        until = ripe_until(spec.label, build_.watermark, build_.engine)
-        spine.fill(build_.engine.spine(spec.spine), until, build_.progress)
-        if spine.rows == 0:
-            raise _nothing(spec, until, spine.unripe)
-        split = split_of(spec.split, spine.first, spine.last, spec.label.ahead)
-        digest, counts = _write_rows(build_, spine, split)
-    if before is not None and before.digest != digest:
+    until = ripe_until(spec.label, build_.watermark, build_.engine)
+    spine = build_.engine.spine(spec.spine).hold()
+    seen = spine.consume(partial(ripe_rows, until), lambda rows: build_.progress("spine", rows))
+    ripe = reduce(operator.or_, seen, Ripe())
+    if ripe.rows == 0:
+        raise _nothing(spec, until, ripe.unripe)
+    split = split_of(spec.split, ripe.first, ripe.last, spec.label.ahead)
+    left_out = purged(spine, until, split)
+    digest, counts = _write_rows(build_, kept(spine, until, split), ripe.rows - left_out, split)
+    counts |= {"purged": left_out, "unripe": ripe.unripe}
+    if before is not None and before.erased_at is None and before.digest != digest:
         raise DataError(
             f"training_set:{spec.name}",
             "its file was lost, and building it again gave other rows",
@@ -146,31 +152,27 @@ def _nothing(spec: TrainingSetSpec, until: int | None, unripe: int) -> DataError
     )
 
 
-def _write_rows(build_: _Build, spine: SpineRows, split: Split) -> tuple[str, dict[str, Any]]:
-    """Stream features, label and part of every kept row into the file; the rows' digest and what was counted."""
+def _write_rows(build_: _Build, spine: Rows, total: int, split: Split) -> tuple[str, dict[str, Any]]:
+    """Features, label and part of every row of the spine into the file; the rows' digest and what was counted."""
     spec = build_.spec
     window = spec.label.window
     views = [*spec.views, *([window] if window is not None else [])]
-    stream = build_.engine.features(spine.kept(split), views)
-    finished = Finished(spec, spine.schema, stream.schema, split)
-    digest, tally = RowsDigest(finished.schema), Tally(spec.label.type)
-    test = done = 0
-    with parquet_file(build_.path, finished.schema.to_arrow()) as file:
-        for batch in stream:
-            done += batch.num_rows
-            rows = finished.rows(batch)
-            digest.update(rows)
-            tally.update(rows.column(LABEL))
-            test += finished.test_rows(rows)
-            file.write(rows)
-            build_.progress("features", done, spine.rows)
+    found = build_.engine.features(spine, views)
+    schema = Finished(spec, spine.schema, found.schema, split).schema
+    rows = found.map(partial(finished, spec, spine.schema, found.schema, split), schema.to_arrow())
+    digest, tally, test = RowsDigest(schema), Tally(spec.label.type), 0
+    with parquet_file(build_.path, rows.schema) as file:
+        for batch in rows.reader():
+            digest.update(batch)
+            tally.update(batch.column(LABEL))
+            test += int(split.is_test(instants(batch)).sum())
+            file.write(batch)
+            build_.progress("features", file.rows, total)
     counts = {
         "rows": file.rows,
         "train": file.rows - test,
         "test": test,
-        "purged": spine.purged,
-        "unripe": spine.unripe,
-        "dropped_null_label": done - file.rows,
+        "dropped_null_label": total - file.rows,
         "split_at": split.at,
     }
     return digest.hexdigest(), counts | tally.summary()

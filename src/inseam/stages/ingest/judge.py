@@ -54,7 +54,7 @@ def broken_rows(spec: SourceSpec, checks: Sequence[CheckSpec], batch: pa.RecordB
     verdicts: dict[str, pa.Array] = {}
     if expressions:
         rows = pa.RecordBatchReader.from_batches(batch.schema, [batch])
-        table = engine.evaluate(rows, expressions).read_all()
+        table = engine.evaluate(rows, expressions).reader().read_all()
         verdicts = {name: table.column(name).combine_chunks().cast(pa.bool_()) for name in expressions}
     found: dict[int, str] = {}
     for check in checks:
@@ -183,7 +183,7 @@ def _with_verdicts(
     rows = pa.RecordBatchReader.from_batches(
         staging.schema.to_arrow(), (batch.select(names) for batch in staging.read())
     )
-    verdicts = _Aligned(engine.evaluate(rows, expressions))
+    verdicts = _Aligned(engine.evaluate(rows, expressions).reader())
     for batch in staging.read():
         found = verdicts.take(batch.num_rows)
         yield batch, {name: found.column(name).combine_chunks().cast(pa.bool_()) for name in expressions}

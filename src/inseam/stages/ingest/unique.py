@@ -63,7 +63,8 @@ def _repeated(
             start += batch.num_rows
 
     reader = pa.RecordBatchReader.from_batches(schema, rows())
-    found = [batch.column("row").to_numpy() for batch in engine.repeated(reader, columns, _held(spec, columns, tables))]
+    places = engine.repeated(reader, columns, _held(spec, columns, tables)).reader()
+    found = [batch.column("row").to_numpy() for batch in places]
     return np.concatenate(found) if found else np.empty(0, np.int64)
 
 

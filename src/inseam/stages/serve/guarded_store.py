@@ -51,6 +51,7 @@ class GuardedStore:
         notice: Callable[[Notice, BaseException | None], None] = lambda *_: None,
     ) -> None:
         self._store = store
+        self.is_shared = False  # its breaker is this process's
         self._breaker = breaker or Breaker()
         self._recent = recent
         self.notice = notice

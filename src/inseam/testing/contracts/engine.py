@@ -13,19 +13,25 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
+from pytest import raises
 
 from inseam.ir.aggregates import AggregateKind, AggregateSpec
-from inseam.ir.relation import Relation
+from inseam.ir.relation import SEQUENCE, Relation
 from inseam.ir.spine import RowsSpine, SnapshotsSpine
 from inseam.ir.windows import EVENT_TIME, WindowedAggregate
-from inseam.kernel.clock import Step, from_datetime
-from inseam.kernel.types import DataType
+from inseam.kernel.clock import MINUTE, Step, from_datetime
+from inseam.kernel.errors import DefinitionError
+from inseam.kernel.types import DataType, Schema
 from inseam.ports.engine import Engine
+from inseam.ports.rows import Batches
 from inseam.ports.tables import Tables
 from inseam.testing import oracle
-from inseam.testing.worlds import SCHEMA, UPSERTS, World, question, views, with_corrections, worlds
+from inseam.testing.worlds import SCHEMA, STORED, UPSERTS, World, question, views, with_corrections, worlds
 
 Opener = Callable[[str], tuple[Engine, Tables]]
 _names = itertools.count()
@@ -93,7 +99,7 @@ class EngineContract:
         stored(tables, world, name)
         view = data.draw(views(name))
         spine = world.spine(view.keys)
-        table = engine.features(spine.to_reader(max_chunksize=5), [view]).read_all()
+        table = engine.features(spine.to_reader(max_chunksize=5), [view]).reader().read_all()
         assert table.schema.names == [*spine.schema.names, *view.schema.names]
         assert table.select(spine.schema.names).to_pylist() == spine.to_pylist()
         assert table.select(view.schema.names).schema.types == view.schema.to_arrow().types
@@ -111,7 +117,7 @@ class EngineContract:
         stored(tables, other, names[1])
         drawn_views = [data.draw(views(name, f"v{n}")) for n, name in enumerate((*names, names[0]))]
         keys = tuple(dict.fromkeys(key for view in drawn_views for key in view.keys))
-        table = engine.features(world.spine(keys).to_reader(), drawn_views).read_all()
+        table = engine.features(world.spine(keys).to_reader(), drawn_views).reader().read_all()
         for view, rows in zip(drawn_views, (world.rows, other.rows, world.rows), strict=True):
             for feature, expected in told(view, World(rows, world.reads)).items():
                 assert_same(table[feature].to_pylist(), expected, feature)
@@ -128,7 +134,7 @@ class EngineContract:
         bounds = data.draw(st.sampled_from([(None, None), (min(times, default=0), max(times, default=0))]))
         active = data.draw(st.sampled_from([None, 1, 3_600_000_000, 3 * 86_400_000_000]))
         spine = SnapshotsSpine(view.relation, view.keys, view.step, active, *bounds)
-        found = engine.spine(spine).read_all()
+        found = engine.spine(spine).reader().read_all()
         assert found.schema.names == [*view.keys, EVENT_TIME]
         held = [row for row in world.rows if row["ts"] is not None and all(row[key] is not None for key in view.keys)]
         low = min((row["ts"] for row in held), default=0) if bounds[0] is None else bounds[0]
@@ -148,7 +154,7 @@ class EngineContract:
         stored(tables, world, name)
         view = data.draw(views(name))
         view = replace(view, relation=replace(view.relation, upserts=upserts))
-        table = engine.features(world.spine(view.keys).to_reader(max_chunksize=5), [view]).read_all()
+        table = engine.features(world.spine(view.keys).to_reader(max_chunksize=5), [view]).reader().read_all()
         for feature, expected in told(view, with_corrections(world, upserts)).items():
             assert_same(table[feature].to_pylist(), expected, feature)
 
@@ -161,23 +167,93 @@ class EngineContract:
         relation = replace(data.draw(views(name)).relation, upserts=upserts)
         rows = [row for row in with_corrections(world, upserts).rows if row["until"] is None]
         held = [row for row in rows if row["customer"] is not None and row["ts"] is not None]
-        found = engine.spine(RowsSpine(relation, ("customer",), ("pieces",))).read_all().to_pylist()
+        found = engine.spine(RowsSpine(relation, ("customer",), ("pieces",))).reader().read_all().to_pylist()
         held.sort(key=lambda row: (row["ts"], row["seq"]))
         assert [row["pieces"] for row in found] == [row["pieces"] for row in held]
         end = max((row["ts"] for row in held), default=0) + 1
         spine = SnapshotsSpine(relation, ("customer",), Step(1), start=end, end=end + 1)
-        assert {row["customer"] for row in engine.spine(spine).read_all().to_pylist()} == {
+        assert {row["customer"] for row in engine.spine(spine).reader().read_all().to_pylist()} == {
             row["customer"] for row in held
         }
+
+    def test_functions_run_where_the_rows_are_and_keep_their_order(self, opener: Opener) -> None:
+        name, count = fresh(), 20_000
+        engine, tables = opener(self.memory_limits[0])
+        tables.append(name, _numbered(count).to_reader())
+        relation = Relation(name, "at", SCHEMA)
+        held = engine.scan(relation, columns=["at", "pieces"]).hold()
+        twice = held.map(_twice, _TWICE.to_arrow())
+        assert twice.schema == _TWICE.to_arrow()
+        for _ in range(2):
+            assert twice.reader().read_all()["twice"].to_pylist() == list(range(0, 2 * count, 2))
+        parts = held.consume(_ends)
+        assert [part for part, *_ in parts] == sorted({part for part, *_ in parts})
+        ends = [end for _, *ends in parts if ends for end in ends]
+        assert (ends[0], ends[-1]) == (0, count - 1) and ends == sorted(ends)
+
+    def test_a_table_takes_rows_from_where_they_are(self, opener: Opener) -> None:
+        name, count = fresh(), 20_000
+        engine, tables = opener(self.memory_limits[0])
+        tables.append(name, _numbered(count).to_reader())
+        told: list[int] = []
+        rows = engine.scan(Relation(name, "at", SCHEMA), columns=["at", "pieces"])
+        tables.append(f"{name}_twice", rows.map(_twice, _TWICE.to_arrow()), seen=told.append)
+        copied = engine.scan(Relation(f"{name}_twice", "at", _TWICE))
+        assert copied.reader().read_all()["twice"].to_pylist() == list(range(0, 2 * count, 2))
+        assert told[-1] == tables.snapshot(f"{name}_twice").rows == count
+        with raises(DefinitionError, match="a part is refused"):
+            tables.append(name, engine.scan(Relation(name, "at", SCHEMA)).map(_refused, STORED.to_arrow()))
+        assert tables.snapshot(name).version == 0
+
+    def test_a_spine_that_the_engine_gave_may_stay_where_it_is(self, opener: Opener) -> None:
+        name = fresh()
+        engine, tables = opener(self.memory_limits[0])
+        tables.append(name, _numbered(3_000).to_reader())
+        spine, view = RowsSpine(Relation(name, "at", SCHEMA), ("customer",), ("pieces",)), _count_of_rows(name)
+        found = engine.features(engine.spine(spine), [view]).reader().read_all()
+        assert found["pieces"].to_pylist() == list(range(3_000))
+        assert found["n"].to_pylist() == [place // 7 for place in range(3_000)]
 
     def test_an_empty_spine_gives_the_columns_and_no_row(self, opener: Opener) -> None:
         name = fresh()
         engine, tables = opener(self.memory_limits[0])
         stored(tables, World((), ()), name)
         view = _count_of_rows(name)
-        table = engine.features(World((), ()).spine(view.keys).to_reader(), [view]).read_all()
+        table = engine.features(World((), ()).spine(view.keys).to_reader(), [view]).reader().read_all()
         assert table.num_rows == 0
         assert table.schema.names == ["customer", EVENT_TIME, "number", "n"]
+
+
+_TWICE = Schema.of([("at", DataType.TIMESTAMP), ("twice", DataType.INT64)])
+
+
+def _numbered(count: int) -> pa.Table:
+    """Rows a minute apart, numbered by ``pieces``, of seven customers by turns."""
+    number = np.arange(count)
+    columns = {
+        "customer": pa.array(number % 7),
+        "at": pa.array(number * MINUTE).cast(pa.timestamp("us", tz="UTC")),
+        "pieces": pa.array(number),
+        SEQUENCE: pa.array(number),
+    }
+    return pa.table([columns.get(f.name, pa.nulls(count, f.type)) for f in STORED.to_arrow()], STORED.to_arrow())
+
+
+def _twice(batches: Batches) -> Batches:
+    for batch in batches:
+        yield pa.record_batch([batch.column("at"), pc.multiply(batch.column("pieces"), 2)], _TWICE.to_arrow())
+
+
+def _ends(part: int, batches: Batches) -> tuple[int, ...]:
+    """The part, with its first and last number."""
+    numbers = [batch.column("pieces") for batch in batches if batch.num_rows]
+    return (part, numbers[0][0].as_py(), numbers[-1][-1].as_py()) if numbers else (part,)
+
+
+def _refused(batches: Batches) -> Batches:
+    for batch in batches:
+        yield batch
+        raise DefinitionError("rows", "a part is refused")
 
 
 def _count_of_rows(name: str) -> WindowedAggregate:

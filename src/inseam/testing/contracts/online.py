@@ -5,6 +5,7 @@ Subclass and give a fixture ``opener``: each call of it opens the same store, wh
 
 from __future__ import annotations
 
+import pickle
 import random
 import threading
 from collections.abc import Callable, Iterator
@@ -34,6 +35,13 @@ class OnlineContract:
         assert store.mark("a@1") is None
         assert store.count("a@1") == 0
         assert dict(store.tables()) == {}
+
+    def test_a_shared_store_is_written_from_elsewhere(self, store: OnlineStore) -> None:
+        if store.is_shared:
+            elsewhere: OnlineStore = pickle.loads(pickle.dumps(store))  # noqa: S301 - its own bytes
+            elsewhere.write("a@1", rows(0, 3))
+            elsewhere.close()
+            assert store.count("a@1") == 3
 
     def test_rows_come_back_in_the_order_asked_for(self, store: OnlineStore) -> None:
         store.write("a@1", rows(0, 500))

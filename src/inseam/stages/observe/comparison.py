@@ -9,7 +9,7 @@ import numpy as np
 
 from inseam.ir.aggregates import AggregateKind, AggregateSpec
 from inseam.ir.windows import WindowedAggregate
-from inseam.kernel.errors import DataError, NotFoundError
+from inseam.kernel.errors import DataError, DefinitionError, NotFoundError
 from inseam.kernel.types import DataType
 from inseam.ports.engine import Engine
 from inseam.stages.observe.reads import Reads, differing, recompute
@@ -72,7 +72,7 @@ class Comparer:
             part = reads.where(rows)
             try:
                 found = recompute(self._engine, self._view.at(version), part)
-            except (NotFoundError, DataError):  # the newest snapshot has just been read in the same way
+            except (NotFoundError, DataError, DefinitionError):  # the newest has just been read in the same way
                 causes[rows & now.any(axis=1)] = Cause.SNAPSHOT
                 continue
             then[rows] = self._differing(part, found)

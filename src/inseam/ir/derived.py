@@ -10,7 +10,7 @@ NULL where a part is NULL. An engine computes the `core` of a view and then call
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
 
+_Column = Callable[[Mapping[str, "pa.Array"], "np.ndarray"], "pa.Array"]
+Finish = Callable[[Mapping[str, "pa.Array"], "np.ndarray"], dict[str, "pa.Array"]]
+_TIMES = (AggregateKind.TIME_SINCE_FIRST, AggregateKind.TIME_SINCE_LAST)
 _HIDDEN = "_part_"
 """Begins the names of parts that are no features of the view themselves."""
 
@@ -40,16 +43,22 @@ def finished(view: WindowedAggregate, values: Mapping[str, pa.Array], boundary: 
 
     ``boundary``: int64, each row's own; of a label the end of its window.
     """
-    if not any(spec.parts for spec in view.aggregates):
-        return dict(values)
+    return finisher(view)(values, boundary)
+
+
+def finisher(view: WindowedAggregate) -> Finish:
+    """`finished` of one view, for many calls."""
     names = _names(view)
 
-    def value(spec: AggregateSpec) -> pa.Array:
+    def column(spec: AggregateSpec) -> _Column:
         if not spec.parts:
-            return values[names[_unnamed(spec)]]
-        return _derived(spec.kind, [value(part) for part in spec.parts], boundary)
+            name = names[_unnamed(spec)]
+            return lambda values, _: values[name]
+        parts = [column(part) for part in spec.parts]
+        return lambda values, boundary: _derived(spec.kind, [part(values, boundary) for part in parts], boundary)
 
-    return {spec.name: value(spec) if spec.parts else values[spec.name] for spec in view.aggregates}
+    columns = {spec.name: column(spec) for spec in view.aggregates}
+    return lambda values, boundary: {name: value(values, boundary) for name, value in columns.items()}
 
 
 def _names(view: WindowedAggregate) -> dict[AggregateSpec, str]:
@@ -76,14 +85,15 @@ def _unnamed(spec: AggregateSpec) -> AggregateSpec:
 
 
 def _derived(kind: AggregateKind, parts: Sequence[pa.Array], boundary: np.ndarray) -> pa.Array:
+    import numpy as np
     import pyarrow as pa
-    import pyarrow.compute as pc
 
-    if kind in (AggregateKind.RATIO, AggregateKind.DIFFERENCE):
-        one, other = (part.cast(pa.float64(), safe=False) for part in parts)
-        if kind is AggregateKind.DIFFERENCE:
-            return pc.subtract(one, other)
-        return pc.divide(one, pc.if_else(pc.equal(other, 0.0), pa.scalar(None, pa.float64()), other))
-    instant = parts[0].cast(pa.timestamp("us", tz="UTC")).cast(pa.int64())
-    passed = pc.subtract(pa.array(boundary, pa.int64()), instant)
-    return pc.divide(passed.cast(pa.float64(), safe=False), float(SECOND))
+    columns = [part.to_numpy(zero_copy_only=False) for part in parts]
+    if kind in _TIMES:
+        instant = columns[0].astype("datetime64[us]")
+        found = np.where(np.isnat(instant), np.nan, (boundary - instant.astype(np.int64)) / SECOND)
+    else:
+        one, other = (column.astype(np.float64) for column in columns)  # NaN stands for NULL
+        with np.errstate(all="ignore"):
+            found = one - other if kind is AggregateKind.DIFFERENCE else one / np.where(other == 0.0, np.nan, other)
+    return pa.array(found, mask=np.isnan(found))

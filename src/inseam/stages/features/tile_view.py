@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from inseam.ir.derived import core, finished
+from inseam.ir.derived import core, finisher
 from inseam.ir.online_row import RowCodec
 from inseam.ir.tile_fold import HEAD
 from inseam.ir.tile_read import TileWindows
@@ -38,6 +38,7 @@ class TileView:
         self.codec = RowCodec(view.schema, zeros=zeros)
         self._schema = view.schema.to_arrow()
         self._computed = core(view).schema.to_arrow()
+        self._finish = finisher(view)
 
     def codec_for(self, rows: Sequence[bytes | None]) -> RowCodec:
         """The rows are made here, by one codec."""
@@ -122,7 +123,7 @@ class TileView:
 
         # Arrow reads a plain integer as an instant in the column's own unit.
         columns = {field.name: pa.array([values[field.name]], field.type) for field in self._computed}
-        made = finished(self._view, columns, np.array([boundary]))
+        made = self._finish(columns, np.array([boundary]))
         batch = pa.record_batch([made[name] for name in self._schema.names], schema=self._schema)
         return self.codec.encode(batch, boundary, version)[0]
 

@@ -60,6 +60,16 @@ def test_problems_as_json(root: Path) -> None:
     assert problem["place"]["line"] == 5
 
 
+def test_a_wrong_call_is_json_too(root: Path) -> None:
+    told = inseam(root, "fetch", "spend", "--json")
+
+    assert told.returncode == 2
+    (problem,) = json.loads(told.stdout)["problems"]
+    assert problem["code"] == "usage"
+    assert problem["mend"].endswith("fetch --help")
+    assert "--key" in problem["found"]
+
+
 def test_an_exception_in_the_definitions_names_its_line(root: Path) -> None:
     (root / "shop.py").write_text(GOOD + "print(1 / 0)\n")
     told = inseam(root, "plan")
@@ -94,6 +104,16 @@ def test_ingest_apply_and_fetch(root: Path) -> None:
     assert read["views"]["spend"]["is_missing"] is False
     unknown = json.loads(inseam(root, "fetch", "spend", "--key", "customer_id=2", "--json").stdout)
     assert unknown["views"]["spend"]["is_missing"] is True
+
+
+def test_forget_shows_asks_and_erases(root: Path) -> None:
+    assert inseam(root, "ingest", "--history").returncode == 0
+    refused = inseam(root, "forget", "customer", "1")
+    assert (refused.returncode, "--yes" in refused.stderr) == (6, True)
+    assert "sources/orders" in inseam(root, "forget", "customer", "1", "--dry-run").stdout
+    told = json.loads(inseam(root, "forget", "customer", "--key", "customer_id=1", "--yes", "--json").stdout)
+    assert told["erased"] == {"sources/orders": 1}
+    assert list(told["left"]) == [str(root / "orders.csv")]
 
 
 def test_a_source_that_fails_keeps_no_other_from_being_loaded(root: Path) -> None:

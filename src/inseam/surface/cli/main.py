@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import sys
+
 import typer
 
 from inseam.surface.cli import (
+from inseam.kernel.errors import Problem
     apply,
     audit,
     build,
@@ -32,6 +35,7 @@ from inseam.surface.cli import (
     test,
     train,
 )
+    terminal,
 from inseam.surface.cli.session import verb
 
 app = typer.Typer(
@@ -91,7 +95,18 @@ def root(
 
 
 def main() -> None:
-    app()
+    """What programs ask for is JSON, a wrong call too."""
+    if "--json" not in sys.argv:
+        app()
+    try:
+        code = app(standalone_mode=False)
+    except TyperException as error:
+        context = getattr(error, "ctx", None)
+        command = context.command_path if context is not None else "inseam"
+        problem = Problem("usage", command, error.format_message(), mend=f"{command} --help")
+        terminal.print_json({"problems": [problem.as_dict()]})
+        code = error.exit_code
+    sys.exit(code)
 
 
 if __name__ == "__main__":

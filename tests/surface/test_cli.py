@@ -106,6 +106,16 @@ def test_ingest_apply_and_fetch(root: Path) -> None:
     assert unknown["views"]["spend"]["is_missing"] is True
 
 
+def test_forget_shows_asks_and_erases(root: Path) -> None:
+    assert inseam(root, "ingest", "--history").returncode == 0
+    refused = inseam(root, "forget", "customer", "1")
+    assert (refused.returncode, "--yes" in refused.stderr) == (6, True)
+    assert "sources/orders" in inseam(root, "forget", "customer", "1", "--dry-run").stdout
+    told = json.loads(inseam(root, "forget", "customer", "--key", "customer_id=1", "--yes", "--json").stdout)
+    assert told["erased"] == {"sources/orders": 1}
+    assert list(told["left"]) == [str(root / "orders.csv")]
+
+
 def test_a_source_that_fails_keeps_no_other_from_being_loaded(root: Path) -> None:
     first, last = (f'{name} = Source("{name}", "{name}.csv", timestamp="at")\n' for name in ("absent", "broken"))
     (root / "shop.py").write_text(GOOD.replace("orders = ", f"{first}orders = ") + last)

@@ -14,6 +14,7 @@ from source import PACKAGE
 
 from inseam.ports.discover import GROUPS
 from inseam.ports.rows import Rows
+from inseam.ports.wiping import Wiping
 
 PORTS = {
     "engine": "Engine",
@@ -25,7 +26,7 @@ PORTS = {
     "stream_log": "StreamLog",
 }
 
-BESIDE = {"engine": Rows}
+BESIDE = {"engine": Rows, "online": Wiping, "stream_log": Wiping}
 """Protocols of a port that have a module of their own."""
 
 

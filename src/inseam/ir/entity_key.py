@@ -37,10 +37,11 @@ def value_of(text: str, type_: DataType) -> Any:
 
 @dataclass(frozen=True)
 class EntityKey:
-    """``cells``: a text for each of the key's columns, in their order."""
+    """``cells``: a text for each of the key's columns, in their order, as a column of ``schema`` would have it."""
 
     entity: str
     cells: dict[str, str]
+    schema: Schema
 
     @property
     def columns(self) -> tuple[str, ...]:

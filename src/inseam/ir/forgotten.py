@@ -58,6 +58,12 @@ class _Known:
         ]
         return np.isin(pc.fill_null(encoded.indices, -1).to_numpy(zero_copy_only=False), codes)
 
+    def is_told(self, text: str) -> bool:
+        """Whether prose names one of the keys: a number does so only beside the names of the key's columns."""
+        if not all(column in text for column in self.columns):
+            text = " ".join(word for word in _TOKEN.findall(text) if not word.isdecimal())
+        return self.is_named(text)
+
     def is_named(self, text: str) -> bool:
         """Whether a JSON object has one of the keys in its columns, or any other text has one in its words."""
         cells = _cells(text)
@@ -96,6 +102,10 @@ class Forgotten:
     def is_named(self, text: str) -> bool:
         """Whether a text, such as a line that could not be read, names a forgotten entity; rather too often."""
         return any(known.is_named(text) for known in self._known)
+
+    def is_told(self, text: str) -> bool:
+        """Whether a message names a forgotten entity."""
+        return any(known.is_told(text) for known in self._known)
 
 
 def _names(columns: Sequence[pa.Array]) -> pa.Array:

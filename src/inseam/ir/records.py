@@ -196,7 +196,7 @@ class ErasureRecord:
     digest: str
     salt: str
     columns: dict[str, Any]
-    """The key's columns, in order, each with its type."""
+    """The key's columns, in order, each with the type by which its text was read."""
     status: str
     begun_at: int
     finished_at: int | None = None

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from inseam.define.endpoint import Endpoint
 from inseam.ir.on_demand import call
-from inseam.ir.records import ModelVersionRecord, TrainingSetRecord
+from inseam.ir.records import ErasureRecord, ModelVersionRecord, TrainingSetRecord
 from inseam.ir.training import EndpointSpec
 from inseam.ir.windows import EVENT_TIME, WindowedAggregate
+from inseam.kernel.clock import format_instant
 from inseam.kernel.errors import NotFoundError
 from inseam.kernel.types import DataType, Field, Schema
 from inseam.plan.meaning import lineage
@@ -78,7 +79,9 @@ def receipt(context: Context, prediction: str) -> Receipt:
 
     found = find_prediction(context.path(LOG), context.tables, prediction)
     if found is None:
-        raise NotFoundError(f"prediction {prediction}", "no prediction with this id was logged here")
+        erased = context.ledger.select(ErasureRecord)
+        told = f"; entities were forgotten, the last at {format_instant(erased[-1].begun_at)}" if erased else ""
+        raise NotFoundError(f"prediction {prediction}", f"no prediction with this id was logged here{told}")
     model = version_of(context, found.model, found.model_version)
     trained_on = context.ledger.get(TrainingSetRecord, model.training_set)
     # Not opened: what a receipt says needs neither the model's library nor the project's functions.
@@ -125,11 +128,22 @@ def _view_values(
     declared = context.project.get(Endpoint, endpoint.name).model.training_set
     present = next(lineage(use.view) for use in declared.uses if use.view.name == view.name)
     why = "" if present == made.definitions.get(view.name) else "the view's definition has changed since"
+    why = why or _erased_since(context, made.prediction.at)
     if read.is_missing or read.boundary is None or read.version is None:
         return
     values = recompute(context.engine, view, endpoint.keys, made.prediction.keys, read.boundary, read.version)
     for name, recomputed in values.items():
         yield name, made.prediction.features[name], recomputed, why
+
+
+def _erased_since(context: Context, instant: int) -> str:
+    """What is to be said of values over rows of several entities when one of those was forgotten."""
+    since = [r for r in context.ledger.select(ErasureRecord) if (r.finished_at or r.begun_at) > instant]
+    return (
+        f"rows of entities that were forgotten since are erased, the last at {format_instant(since[-1].begun_at)}"
+        if since
+        else ""
+    )
 
 
 def recompute(

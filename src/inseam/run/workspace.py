@@ -27,7 +27,9 @@ if TYPE_CHECKING:
     from inseam.plan.catalogue import Match
     from inseam.run.apply import Applied
     from inseam.run.describe import Description
+    from inseam.run.erasure_record import AskedKey
     from inseam.run.examples import ExampleResult
+    from inseam.run.forgetting import Erasure
     from inseam.run.freshening import Told
     from inseam.run.learning import Trained
     from inseam.run.lineage import Lineage
@@ -226,6 +228,12 @@ class Workspace:
         from inseam.run.serving import compact
 
         return compact(self.context)
+
+    def forget(self, entity: str, key: AskedKey, *, is_dry_run: bool = False, progress: Progress = silent) -> Erasure:
+        """Erase an entity from everything that is kept, for good; rows of it that come later are dropped."""
+        from inseam.run.forgetting import forget
+
+        return forget(self.context, entity, key, is_dry_run=is_dry_run, progress=progress)
 
     def receipt(self, prediction: str) -> Receipt:
         """Everything that a served prediction was made from."""

@@ -86,7 +86,10 @@ class Environment:
         """
         with self.lock:
             self.close()
-        for table in self.view((), table_names) or ():
+        tables = self.view((), table_names)
+        if not tables:
+            return
+        for table in tables:
             if table != _WASTE:
                 self.change((table, _WASTE), _write_anew)
         pages: list[int] = []

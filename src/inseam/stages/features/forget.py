@@ -1,0 +1,107 @@
+"""An entity leaves what was made of its rows: online rows, tiles, training sets."""
+
+from __future__ import annotations
+
+import fcntl
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pyarrow.dataset as ds
+import pyarrow.parquet as pq
+
+from inseam.ir.entity_key import EntityKey, rows_of
+from inseam.ir.online_key import KeyCodec
+from inseam.ir.records import TrainingSetRecord
+from inseam.ir.tile_fold import Heads
+from inseam.ir.tiles import BASE
+from inseam.ir.windows import WindowedAggregate
+from inseam.kernel import clock
+from inseam.kernel.types import Schema
+from inseam.ports.engine import Engine
+from inseam.ports.ledger import Ledger
+from inseam.ports.online import OnlineStore
+from inseam.stages.features.mark import COMMITTED, Mark
+from inseam.stages.features.tile_table import TileMark, chunk_key, head_key
+
+
+def online_keys(view: WindowedAggregate, key: EntityKey, engine: Engine) -> list[bytes]:
+    """The online keys of an entity in a view: its own, or where the view's key says more, those that its rows have."""
+    schema = Schema(tuple(field for name in view.keys for field in view.relation.schema if field.name == name))
+    cells = key.within(schema)
+    if cells is None:
+        return []
+    codec = KeyCodec(schema)
+    if len(cells) == len(view.keys):
+        return [codec.one([cells[name][0] for name in view.keys])]
+    where = key.condition(schema)
+    rows = engine.scan(view.relation.as_stored(), columns=view.keys, where=where).reader().read_all()
+    (distinct,) = rows.group_by(list(view.keys)).aggregate([]).drop_null().combine_chunks().to_batches() or [None]
+    return [] if distinct is None else codec.batch(distinct)
+
+
+def forget_rows(store: OnlineStore, table: str, keys: Sequence[bytes], *, is_dry_run: bool) -> int:
+    """Take rows out of a view's online table; how many were there. Nobody materializes the view meanwhile."""
+    held = [key for key, row in zip(keys, store.read([table], [keys])[0], strict=True) if row is not None]
+    mark = Mark.decode(store.mark(table))
+    if is_dry_run or mark is None:
+        return len(held)
+    # Entities are counted along their order, which is another one without this entity.
+    begun = mark.again().encode() if mark.status != COMMITTED else None
+    if held or begun is not None:
+        store.write(table, [(key, None) for key in held], begun)
+    return len(held)
+
+
+def forget_tiles(store: OnlineStore, table: str, keys: Sequence[bytes], *, is_dry_run: bool) -> int:
+    """Take heads and chunks out of a view's tiles; how many entities were there. Nobody freshens the view meanwhile.
+
+    Tiles in the midst of a step, which counts entities along their order, are dropped: the next step builds them anew.
+    """
+    mark = TileMark.decode(store.mark(table))
+    found = store.read([table], [[head_key(key) for key in keys]])[0]
+    held = [(key, head) for key, head in zip(keys, found, strict=True) if head is not None]
+    if is_dry_run or mark is None:
+        return len(held)
+    if mark.target is not None:
+        store.drop(table)
+    elif held:
+        heads = Heads(mark.shape.layout, [head for _, head in held])
+        chunked = (heads.level == 1) & (heads.tiles.starts != BASE)
+        places = zip(heads.entity[chunked].tolist(), heads.tiles.starts[chunked].tolist(), strict=True)
+        chunks = [chunk_key(held[entity][0], start) for entity, start in places]
+        store.write(table, [(gone, None) for gone in (*(head_key(key) for key, _ in held), *chunks)])
+    return len(held)
+
+
+def forget_training_sets(directory: Path, key: EntityKey, ledger: Ledger, *, is_dry_run: bool) -> dict[str, int]:
+    """Remove the training sets that hold an entity, which are then to be built again; its rows by file.
+
+    A set without some of its rows is another set, that no model was trained on: nothing is gained by rewriting it.
+    """
+    found: dict[str, int] = {}
+    records = {record.fingerprint: record for record in ledger.select(TrainingSetRecord)}
+    for file in sorted(directory.rglob("*.parquet")):
+        cells = key.within(Schema.from_arrow(pq.read_schema(file)))
+        rows = 0 if cells is None else ds.dataset(file, format="parquet").count_rows(filter=rows_of(cells))
+        if not rows:
+            continue
+        found[f"training_sets/{file.relative_to(directory)}"] = rows
+        if not is_dry_run:
+            if file.stem in records:
+                ledger.put(replace(records[file.stem], erased_at=clock.now()))
+            file.unlink()
+    if not is_dry_run:
+        _clear_partial(directory)
+    return found
+
+
+def _clear_partial(directory: Path) -> None:
+    """Remove what builders that were killed left of a file: those that live hold its lock."""
+    for partial in directory.rglob(".*.partial"):
+        with partial.open("rb") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                continue
+            partial.unlink()

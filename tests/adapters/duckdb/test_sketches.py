@@ -42,7 +42,7 @@ def test_estimates(path: str, tmp_path: Path) -> None:
     stored(tables, world, "sources/rows")
     engine = DuckdbEngine(tables, directory=tmp_path / "spill")
     engine._path = path
-    found = engine.features(world.spine(view.keys).to_reader(), [view]).read_all()
+    found = engine.features(world.spine(view.keys).to_reader(), [view]).reader().read_all()
     expected = told(view, world)
     assert expected["pieces"][-1] not in (ROWS, expected["pieces"][1])
     for name, values in expected.items():
@@ -67,5 +67,5 @@ def test_columns_of_any_name(path: str, tmp_path: Path) -> None:
     engine = DuckdbEngine(tables, directory=tmp_path / "spill")
     engine._path = path
     spine = pa.table({"who": [1], EVENT_TIME: pa.array([4], pa.timestamp("us", tz="UTC"))})
-    (found,) = engine.features(spine.to_reader(), [view]).read_all().to_pylist()
+    (found,) = engine.features(spine.to_reader(), [view]).reader().read_all().to_pylist()
     assert (found["d"], found["q"], found["l"]) == (2, 1.0, 1.0)

@@ -113,3 +113,17 @@ def test_a_mistake_in_one_of_them_is_told(spend, line: str, code: str, found: st
     (problem,) = problems_of(spend(line))
     assert (problem.code, problem.subject) == (code, "feature_view:spend")
     assert found in problem.found
+
+
+def test_what_an_entity_without_rows_reads(spend):
+    """Counts are 0 over no row, and so is what is left when one is taken from another; all else is NULL."""
+    project = spend(
+        '"more": difference("orders_30d", "orders_30d")',
+        '"left": difference("spend_30d", "orders_30d")',
+        '"share": ratio("orders_30d", "orders_30d")',
+        '"stores": approx_distinct("store_id")',
+        '"idle": time_since_last()',
+    )
+    (view,) = [v for v in project.declarations if str(v.ref) == "feature_view:spend"]
+    specs = view_spec(view, find_schemas(project, {}, None)).aggregates
+    assert [spec.name for spec in specs if spec.is_zero_over_nothing] == ["orders_30d", "more", "stores"]

@@ -5,9 +5,10 @@ from __future__ import annotations
 import sys
 
 import typer
+from typer.exceptions import TyperException
 
-from inseam.surface.cli import (
 from inseam.kernel.errors import Problem
+from inseam.surface.cli import (
     apply,
     audit,
     build,
@@ -33,10 +34,10 @@ from inseam.kernel.errors import Problem
     search,
     serve,
     status,
+    terminal,
     test,
     train,
 )
-    terminal,
 from inseam.surface.cli.session import verb
 
 app = typer.Typer(

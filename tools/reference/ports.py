@@ -24,6 +24,7 @@ PORTS = {
     "tracker": "Tracker",
     "model_format": "ModelFormat",
     "stream_log": "StreamLog",
+    "consumer": "Consumer",
 }
 
 BESIDE = {"engine": Rows, "online": Wiping, "stream_log": Wiping}

@@ -22,6 +22,22 @@ _KEPT: dict[DataType, type] = {
 }
 
 
+class UnreadableError(ValueError):
+    """A payload that is no row of the schema; ``text``: what came instead."""
+
+    def __init__(self, reason: str, text: str) -> None:
+        super().__init__(reason)
+        self.text = text
+
+
+_REFUSED = msgspec.msgpack.Decoder(tuple[str, str])
+
+
+def refused(reason: str, message: bytes) -> bytes:
+    """What the log keeps in the place of a message that is no row: `StreamRowCodec.decode` raises it."""
+    return msgspec.msgpack.encode((reason, message.decode(errors="replace")))
+
+
 class StreamRowCodec:
     """Rows of a schema to and from payloads. A payload may lack columns (they are NULL) and have others besides."""
 
@@ -38,11 +54,11 @@ class StreamRowCodec:
         return self._encode(self._row(*cells))
 
     def decode(self, payload: bytes) -> tuple[Any, ...]:
-        """The cells that `encode` was given; ValueError when one is not of its column's type."""
+        """The cells that `encode` was given; `UnreadableError` for one of another type, or `refused`."""
         try:
             return msgspec.structs.astuple(self._decode(payload))
         except msgspec.DecodeError as error:
-            raise ValueError(str(error)) from None
+            raise _unreadable(payload, str(error)) from None
 
     def batch(self, rows: Sequence[tuple[Any, ...]]) -> pa.RecordBatch:
         """Decoded rows as columns of the schema's Arrow types."""
@@ -56,3 +72,10 @@ class StreamRowCodec:
             column = pa.array(cells, number if is_number else arrow_type(field.type))
             columns.append(column.cast(arrow_type(field.type)))
         return pa.record_batch(columns, schema=self._schema.to_arrow())
+
+
+def _unreadable(payload: bytes, reason: str) -> UnreadableError:
+    try:
+        return UnreadableError(*_REFUSED.decode(payload))
+    except msgspec.DecodeError:
+        return UnreadableError(reason, payload.decode(errors="replace"))

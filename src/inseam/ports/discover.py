@@ -8,7 +8,7 @@ from typing import Any
 from inseam.kernel.errors import ExtraMissingError, SettingError
 from inseam.kernel.names import did_you_mean
 
-GROUPS = ("engine", "tables", "ledger", "online", "tracker", "model_format", "stream_log")
+GROUPS = ("engine", "tables", "ledger", "online", "tracker", "model_format", "stream_log", "consumer")
 """The kinds of adapters. The entry point group of a kind is ``inseam.<kind>``."""
 
 

@@ -30,17 +30,21 @@ class UrlOptions:
     (2592000.0, None, 'redis://localhost/0?max_connections=4&ssl_cert_reqs=none')
     """
 
-    def __init__(self, url: str | Path, names: tuple[str, ...]) -> None:
+    def __init__(self, url: str | Path, names: tuple[str, ...], *, setting: str = "online_url") -> None:
+        self._setting = setting
         if isinstance(url, Path):  # what an adapter is given when no URL is set
             raise SettingError("online_url", "it is not set", expected="where the server is", mend=f"set {_SETTING}")
         try:
             parts = urlsplit(url)
         except ValueError:
-            raise SettingError("online_url", "it is no URL", expected="scheme://host:port/...") from None
+            raise SettingError(setting, "it is no URL", expected="scheme://host:port/...") from None
         pairs = parse_qsl(parts.query, keep_blank_values=True)
         self._values = {name: value for name, value in pairs if name in names}
         rest = [(name, value) for name, value in pairs if name not in names]
         self.url = urlunsplit(parts._replace(query=urlencode(rest))) if self._values else url
+
+    def text(self, name: str) -> str | None:
+        return self._values.get(name)
 
     def seconds(self, name: str) -> float | None:
         """A duration such as 250ms or 30d; None when it is not said. `SettingError` for anything else."""
@@ -52,7 +56,7 @@ class UrlOptions:
         except ValueError:
             found = 0.0
         if found <= 0:
-            raise SettingError("online_url", f"its {name} is {text!r}", expected="a duration such as 250ms or 30d")
+            raise SettingError(self._setting, f"its {name} is {text!r}", expected="a duration such as 250ms or 30d")
         return found
 
     def number(self, name: str) -> int | None:
@@ -61,5 +65,5 @@ class UrlOptions:
         if text is None:
             return None
         if not text.isdecimal() or int(text) < 1:
-            raise SettingError("online_url", f"its {name} is {text!r}", expected="a number of 1 or more")
+            raise SettingError(self._setting, f"its {name} is {text!r}", expected="a number of 1 or more")
         return int(text)

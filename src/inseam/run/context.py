@@ -7,6 +7,7 @@ from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from inseam.define.declaration import Declaration
 from inseam.define.endpoint import Endpoint
@@ -31,6 +32,7 @@ from inseam.run.files import columns_of, digest_of, sources_without_files
 from inseam.run.settings import Settings
 
 if TYPE_CHECKING:
+    from inseam.ports.consumer import Consumer
     from inseam.ports.engine import Engine
     from inseam.ports.ledger import Ledger
     from inseam.ports.online import OnlineStore
@@ -106,6 +108,20 @@ class Context:
     @cached_property
     def stream_log(self) -> StreamLog:
         opened: StreamLog = self._adapter("stream_log", "lmdb")(self.path("stream"))
+        return opened
+
+    def consumer(self, source: str) -> Consumer:
+        """What reads the messages that are published for a source, in the name of this environment."""
+        settings = self.settings
+        url = settings.consume.get(source)
+        if url is None:
+            raise SettingError(
+                f"source:{source}",
+                f"the environment {settings.environment} does not say where its rows are published",
+                mend=f'[environments.{settings.environment}.consume.{source}] url = "redis://..." or "kafka://..."',
+            )
+        group = f"{settings.project}.{settings.environment}.{source}"
+        opened: Consumer = self._adapter("consumer", urlsplit(url).scheme)(url, topic=source, group=group)
         return opened
 
     @cached_property

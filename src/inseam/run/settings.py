@@ -11,7 +11,8 @@ from typing import Any
 
 from inseam.kernel.errors import NotFoundError, Problem, SettingError
 from inseam.kernel.names import did_you_mean, is_name
-from inseam.run.online_url import refuse_password, with_password
+from inseam.run.consume_urls import consume_urls
+from inseam.run.secret_url import ONLINE, refuse_password, with_password
 from inseam.stages.serve.settings import ServeSettings, changed, from_variables
 
 FILE = "inseam.toml"
@@ -54,6 +55,9 @@ class Settings:
     """The most memory that the engine may take for data."""
     threads: int = 0
     """Worker threads of the engine; 0: one a core."""
+    consume: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """By stream source, the URL at which its rows are published: the environment's tables ``consume.SOURCE``, each
+    overridden by ``INSEAM_CONSUME_<SOURCE>_URL``, its password by ``INSEAM_CONSUME_<SOURCE>_PASSWORD_FILE``."""
     serve: ServeSettings = field(default_factory=ServeSettings)
     """The environment's table ``serve``: each can be overridden by ``INSEAM_SERVE_<NAME>``."""
 
@@ -70,7 +74,7 @@ class Settings:
         return self.tracking or f"sqlite:///{self.directory / 'mlflow.db'}"
 
 
-_ELSEWHERE = ("root", "project", "definitions", "environment", "serve")
+_ELSEWHERE = ("root", "project", "definitions", "environment", "consume", "serve")
 _CHOICES = tuple(one.name for one in fields(Settings) if one.name not in _ELSEWHERE)
 
 
@@ -108,16 +112,17 @@ def read_settings(root: Path, environment: str | None = None, variables: Mapping
     where = f"{path} [environments.{chosen}"
     served = _section(values, "serve", path)
     values.pop("serve", None)
-    refuse_password(values.get("online_url", ""), f"{where}]")
+    consumed = consume_urls(values.pop("consume", {}), variables, f"{where}.consume")
+    refuse_password(values.get("online_url", ""), f"{where}]", ONLINE)
     for key in _CHOICES:
         override = variables.get(f"INSEAM_{key.upper()}")
         if override is not None:
             values[key] = override
     base = Settings(root=root, project=name, definitions=definitions or name, environment=chosen)
     serve = changed(changed(base.serve, served, f"{where}.serve]"), from_variables(variables), "INSEAM_SERVE_*")
-    found = replace(base, serve=serve, **_typed(values, f"{where}]"))
+    found = replace(base, consume=consumed, serve=serve, **_typed(values, f"{where}]"))
     _check_addresses(found, f"{where}]")
-    return replace(found, online_url=with_password(found.online_url, variables))
+    return replace(found, online_url=with_password(found.online_url, variables, ONLINE))
 
 
 def _check_addresses(found: Settings, where: str) -> None:
@@ -165,7 +170,7 @@ def _only_known(values: Mapping[str, Any], known: Collection[str], where: str) -
 
 
 def _typed(values: Mapping[str, Any], where: str) -> dict[str, Any]:
-    _only_known(values, (*_CHOICES, "serve"), where)
+    _only_known(values, (*_CHOICES, "consume", "serve"), where)
     typed: dict[str, Any] = {}
     for key, value in values.items():
         if key == "threads":

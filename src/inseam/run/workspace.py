@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     )
     from inseam.plan.catalogue import Match
     from inseam.run.apply import Applied
+    from inseam.run.consuming import Told as Heard
     from inseam.run.describe import Description
     from inseam.run.erasure_record import AskedKey
     from inseam.run.examples import ExampleResult
@@ -144,6 +145,14 @@ class Workspace:
         from inseam.run.streaming import push
 
         return push(self.context, source, rows, ids=ids, key=key, progress=progress)
+
+    def consume(
+        self, source: str, *, is_until_idle: bool = False, told: Heard | None = None, progress: Progress = silent
+    ) -> int:
+        """Put what Kafka or Redis Streams publish for a source into its log, until interrupted; how many messages."""
+        from inseam.run.consuming import consume
+
+        return consume(self.context, source, is_until_idle=is_until_idle, told=told, progress=progress)
 
     def build(self, training_set: str, *, progress: Progress = silent) -> TrainingSetRecord:
         """Write a training set once under its fingerprint."""

@@ -28,17 +28,17 @@ _AGAIN = (
 )
 
 
-def translated(error: Exception | hiredis.ReplyError, name: str) -> InseamError:
+def translated(error: Exception | hiredis.ReplyError, name: str, what: str = "online store") -> InseamError:
     """The error of a connection or of a reply. ``name`` shows the server, without secrets."""
+    subject = f"{what} {name}"
     text = str(error).strip().partition("\n")[0] or type(error).__name__
-    subject = f"online store {name}"
     if isinstance(error, LATE):
         return UnavailableError(subject, f"it did not answer in time: {text}")
     if text.startswith(_DENIED) or isinstance(error, exceptions.AuthenticationError):
-        return SettingError(subject, f"it refuses us: {text}", mend="set the user and password in INSEAM_ONLINE_URL")
+        return SettingError(subject, f"it refuses us: {text}", mend="set the user and password in its URL")
     if isinstance(error, LOST) or text.startswith(_AGAIN):
         return UnavailableError(subject, f"it cannot be used now: {text}")
-    return SettingError(subject, f"it cannot do what an online store must: {text}")
+    return SettingError(subject, f"it cannot do what is asked: {text}")
 
 
 def refuse_errors(replies: list[Any], name: str) -> None:

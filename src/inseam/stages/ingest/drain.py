@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from inseam.ir.checks import SourceSpec
 from inseam.ir.records import LoadedFileRecord, LoadRecord
-from inseam.ir.stream_row import StreamRowCodec
+from inseam.ir.stream_row import StreamRowCodec, UnreadableError
 from inseam.kernel.errors import RefusedError
 from inseam.kernel.types import DataType, Schema, arrow_type
 from inseam.ports.engine import Engine
@@ -105,7 +105,7 @@ class _Part:
             try:
                 decoded.append(codec.decode(row.payload))
                 lines.append(row.sequence)
-            except ValueError as error:  # the source was declared otherwise when it was pushed
-                rejects.append(Reject(row.sequence, str(error), row.payload.decode(errors="replace")))
+            except UnreadableError as error:  # a message that is no row, or one of a source that was declared otherwise
+                rejects.append(Reject(row.sequence, str(error), error.text))
         columns = dict(zip(self.schema.names, codec.batch(decoded).columns, strict=True))
         return Cells(columns, pa.array(lines, pa.int64()), is_text=False, rejects=rejects, has_header=False)

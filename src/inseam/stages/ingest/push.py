@@ -12,10 +12,11 @@ import msgspec
 import pyarrow as pa
 
 from inseam.ir.checks import Severity, SourceSpec
-from inseam.ir.stream_row import StreamRowCodec
+from inseam.ir.stream_row import StreamRowCodec, refused
 from inseam.kernel.clock import from_datetime
 from inseam.kernel.errors import DataError
 from inseam.kernel.types import DataType, Field, Schema
+from inseam.ports.consumer import Message
 from inseam.ports.engine import Engine
 from inseam.ports.stream_log import Push
 from inseam.stages.ingest.instants import timestamps
@@ -86,6 +87,24 @@ class Intake:
                 raise self._refused(first + len(rows), error) from None
         return self._pushes(rows, key, first)
 
+    def messages(self, messages: Iterable[Message]) -> list[Push]:
+        """The rows of JSON objects, each with its own ``_id`` or its message's.
+
+        A message that is no row is kept as such, for quarantine; so are rows that break checks, which are judged there.
+        """
+        return [self._message(message) for message in messages]
+
+    def _message(self, message: Message) -> Push:
+        try:
+            id_, *cells = msgspec.structs.astuple(self._one.decode(message.payload))
+            return Push((id_ or message.id).encode(), self._codec.encode(self._kept(0, tuple(cells))))
+        except (msgspec.DecodeError, RecursionError) as error:
+            _, column, found = _mistake(error)
+            why = f"{column}: {found}" if column else found
+        except DataError as error:
+            why = error.problems[0].found.removeprefix("row 0, ")
+        return Push(message.id.encode(), refused(why, message.payload))
+
     def _pushes(self, rows: Sequence[Any], key: str, first: int = 0) -> list[Push]:
         cells: list[tuple[Any, ...]] = []
         ids: list[bytes] = []
@@ -131,16 +150,19 @@ class Intake:
             raise DataError.of(problems)
 
     def _refused(self, place: int, error: Exception) -> DataError:
-        text = str(error)
-        found = _WHERE.search(text)
-        if found is None:
-            return self._problem(place, "", text, "")
-        row, column = int(found[1] or 0) + place, found[2]
-        return self._problem(row, column, text[: found.start()], "")
+        row, column, found = _mistake(error)
+        return self._problem(row + place, column, found, "")
 
     def _problem(self, row: int, column: str, found: str, mend: str) -> DataError:
         where = f"row {row}, {column}" if column else f"row {row}"
         return DataError(self._subject, f"{where}: {found}", mend=mend)
+
+
+def _mistake(error: Exception) -> tuple[int, str, str]:
+    """The row of those that were read together, the column (empty: none), and what is wrong with it."""
+    text = str(error)
+    found = _WHERE.search(text)
+    return (0, "", text) if found is None else (int(found[1] or 0), found[2], text[: found.start()])
 
 
 def _row_type(spec: SourceSpec, schema: Schema) -> type:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,6 +16,7 @@ from inseam.define.source import Source
 from inseam.kernel.clock import HOUR, MINUTE, SECOND, frozen_at, parse_instant
 from inseam.kernel.errors import ConflictError, RefusedError, UnavailableError
 from inseam.plan.meaning import lineage
+from inseam.ports.tables import Snapshot
 from inseam.run.freshening import Freshness
 from inseam.run.settings import Settings
 from inseam.run.workspace import Workspace
@@ -62,6 +64,26 @@ def test_what_was_pushed_is_read_at_the_next_boundary_and_leaves_with_its_window
         assert fetched(workspace, NOON + HOUR) == (None, NOON + HOUR)
     assert [(step.rows, step.entities) for step in steps] == [(2, 1), (1, 1), (0, 0)]
     assert [step.behind_seconds for step in steps] == [0.0, 0.0, 0.0]
+
+
+def test_a_step_reads_the_loads_that_came_since(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[int] = []
+    tables = workspace.context.tables
+    snapshot = tables.snapshot
+
+    def watched(*arguments: Any, **options: Any) -> Snapshot:
+        found = snapshot(*arguments, **options)
+        if options.get("since") is not None:
+            read.append(len(found.files))
+        return found
+
+    monkeypatch.setattr(tables, "snapshot", watched)
+    for second in range(4):
+        with frozen_at(NOON + second * SECOND):
+            workspace.push("orders", [row(1 + second)] if second < 3 else [row(9, "11:29:59")])
+            workspace.freshen("spend", is_once=True)
+    assert read == [2, 2, 2], "the new load, and the one that was stamped at the boundary: of two, three and four"
+    assert fetched(workspace, NOON + 3 * SECOND) == (15.0, NOON + 3 * SECOND)
 
 
 def test_a_continuous_view_over_a_stream_names_the_instant_that_was_applied(workspace: Workspace) -> None:

@@ -62,6 +62,8 @@ class Relation:
     version: int | None = field(default=None, metadata=METADATA)
     upserts: Upserts | None = None
     """None: every row stands for ever."""
+    since: int | None = field(default=None, metadata=METADATA)
+    """Rows that were ingested at or before this instant (UTC microseconds), and history, need not be read."""
 
     def as_stored(self) -> Relation:
         """All rows of the table, superseded and deleted ones too."""

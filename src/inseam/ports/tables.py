@@ -59,8 +59,12 @@ class Tables(Protocol):
     def replace(self, table: str, rows: Given, *, metadata: Mapping[str, str] | None = None) -> int:
         """Make these rows the table's whole content (older snapshots stay readable) and return the version."""
 
-    def snapshot(self, table: str, version: int | None = None) -> Snapshot:
-        """The newest or the named state; `NotFoundError` when there is none."""
+    def snapshot(self, table: str, version: int | None = None, *, since: int | None = None) -> Snapshot:
+        """The newest or the named state; `NotFoundError` when there is none.
+
+        ``since``, an instant in UTC microseconds, leaves out files of which it is known that no row was ingested after
+        it: what a stream of small loads costs to read then follows from the loads since, not from all that there were.
+        """
 
     def committed(self, table: str, application: str) -> int | None:
         """The greatest number committed under this application, None when none was or the table is not there."""

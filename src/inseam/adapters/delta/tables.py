@@ -12,6 +12,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 from urllib.parse import unquote
 
 import pyarrow as pa
+import pyarrow.compute as pc
 from deltalake import CommitProperties, DeltaTable, Transaction
 from deltalake import Schema as DeltaSchema
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
@@ -20,6 +21,7 @@ from deltalake.transaction import create_table_with_add_actions
 from inseam.adapters.delta.erase import Erasure
 from inseam.adapters.delta.files import DataFiles
 from inseam.adapters.delta.location import locate
+from inseam.ir.relation import INGESTED_AT
 from inseam.kernel.errors import ConflictError, DataError, DefinitionError, InseamError, NotFoundError
 from inseam.kernel.names import did_you_mean
 from inseam.kernel.types import Schema
@@ -99,7 +101,7 @@ class DeltaTables:
         return self._commit(table, files, partial(self._replace_once, table, files, schema, properties))
 
     @_told
-    def snapshot(self, table: str, version: int | None = None) -> Snapshot:
+    def snapshot(self, table: str, version: int | None = None, *, since: int | None = None) -> Snapshot:
         opened = self._open(table, version)
         if opened is None:
             raise self._missing(table)
@@ -107,6 +109,7 @@ class DeltaTables:
         actions = pa.table(opened.get_add_actions(flatten=True)).sort_by(
             [("modification_time", "ascending"), ("path", "ascending")]
         )
+        actions = actions if since is None else _ingested_after(actions, since)
         directory = self._location.path(table)
         schema = Schema.from_arrow(_arrow_schema(opened))
         return Snapshot(
@@ -313,6 +316,18 @@ def _check_types(table: str, held: Schema, schema: pa.Schema) -> Schema:
                 mend="cast the column, or replace the table",
             )
     return held
+
+
+def _ingested_after(actions: pa.Table, instant: int) -> pa.Table:
+    """The files that may hold rows ingested after an instant, as far as their statistics say; history is never."""
+    newest, empty = f"max.{INGESTED_AT}", f"null_count.{INGESTED_AT}"
+    if newest not in actions.column_names or empty not in actions.column_names:
+        return actions
+    # Statistics of other writers are cut to milliseconds.
+    is_older = pc.less_equal(actions[newest].cast(pa.timestamp("us", "UTC")).cast(pa.int64()), instant - 1_000)
+    is_history = pc.equal(actions[empty], actions["num_records"])
+    gone = pc.or_(pc.fill_null(is_older, fill_value=False), pc.fill_null(is_history, fill_value=False))
+    return actions.filter(pc.invert(gone))
 
 
 def _null_counts(actions: pa.Table, schema: Schema) -> dict[str, int]:

@@ -91,7 +91,7 @@ class DuckdbEngine:
         return StreamedRows.of(reader, self._limits.directory)
 
     def _snapshot(self, relation: Relation) -> Snapshot:
-        return self._tables.snapshot(relation.table, relation.version)
+        return self._tables.snapshot(relation.table, relation.version, since=relation.since)
 
     def _compile(self, relation: Relation, session: Session) -> tuple[Snapshot, Compiled]:
         snapshot = self._snapshot(relation)

@@ -186,7 +186,7 @@ class SparkEngine:
         return Resources(memory // tasks, tasks, self._path)
 
     def _snapshot(self, relation: Relation) -> Snapshot:
-        return self._tables.snapshot(relation.table, relation.version)
+        return self._tables.snapshot(relation.table, relation.version, since=relation.since)
 
     def _source(self, relation: Relation, where: str | None = None) -> Source:
         snapshot = self._snapshot(relation)

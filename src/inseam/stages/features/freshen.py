@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import msgspec
 import pyarrow as pa
@@ -111,8 +111,9 @@ class Freshener:
         assert mark.boundary is not None and mark.target is not None
         if mark.is_whole and mark.target_version == mark.version:
             return self._end(mark, [], is_whole=True), 0, 0
-        relation = self.view.relation.at(mark.target_version)
-        arrived = self._engine.scan(relation, where=known_after(mark.boundary + self.view.lag)).reader().read_all()
+        since = mark.boundary + self.view.lag
+        relation = replace(self.view.relation.at(mark.target_version), since=since)
+        arrived = self._engine.scan(relation, where=known_after(since)).reader().read_all()
         inside = pc.less_equal(arrived[INGESTED_AT].cast(pa.int64()), mark.target + self.view.lag)
         table = arrived.filter(inside)
         is_whole = table.num_rows == arrived.num_rows

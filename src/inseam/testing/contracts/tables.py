@@ -10,6 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from inseam.ir.relation import INGESTED_AT
 from inseam.kernel.errors import DataError, DefinitionError, NotFoundError
 from inseam.kernel.types import DataType, Schema
 from inseam.ports.tables import CommitKey, Tables
@@ -91,6 +92,20 @@ class TablesContract:
         newest = tables.snapshot("t")
         assert (newest.version, newest.rows, newest.null_counts) == (second, 5, {"a": 2})
         assert [row["a"] for row in rows(tables, "t")] == [1, 2, None, 4, None]
+
+    def test_files_without_rows_ingested_since_are_left_out(self, tables: Tables) -> None:
+        def loaded(*instants: int | None) -> pa.RecordBatchReader:
+            stamps = pa.array(instants, pa.int64()).cast(pa.timestamp("us", tz="UTC"))
+            return pa.table({"a": [1] * len(instants), INGESTED_AT: stamps}).to_reader()
+
+        for instants in ((None, None), (5_000, 7_000), (None, 9_000), (20_000, None)):
+            tables.append("t", loaded(*instants))
+        version = tables.append("t", stream(a=[2]))
+        assert [tables.snapshot("t", since=since).rows for since in (0, 8_999, 10_000, 30_000)] == [7, 5, 3, 1]
+        assert tables.snapshot("t", version, since=30_000).schema == tables.snapshot("t").schema
+        assert len(tables.snapshot("t", version, since=30_000).files) == 1, (
+            "nothing is known of rows without the column"
+        )
 
     def test_new_columns_widen_and_narrower_rows_fit(self, tables: Tables) -> None:
         tables.append("t", stream(a=[1]))

@@ -1,11 +1,8 @@
-"""LMDB's own traps: forks, growth seen by other processes, readers that come before the writer, kills."""
+"""LMDB's own traps: growth seen by other processes, readers that come before the writer, kills."""
 
-import multiprocessing
-import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 from pathlib import Path
 
@@ -86,55 +83,10 @@ def test_a_writer_may_come_after_a_reader_of_the_same_process(tmp_path: Path):
     assert reader.read(["a"], [[b"k"]]) == [[b"2"]]
 
 
-def test_a_closed_store_says_so(tmp_path: Path):
-    store = LmdbStore(tmp_path)
-    store.write("a", [])
-    store.close()
-    store.close()
-    with pytest.raises(SettingError, match="closed"):
-        store.read(["a"], [[b"k"]])
-
-
 def test_a_file_that_is_no_store_is_a_setting_error(tmp_path: Path):
     (tmp_path / "data.mdb").write_bytes(b"not an environment" * 1000)
     with pytest.raises(SettingError, match="opened"):
         LmdbStore(tmp_path, is_readonly=True).read(["a"], [[b"k"]])
-
-
-def child_writes(store: LmdbStore, number: int) -> None:
-    for turn in range(50):
-        store.write("a", [(b"%d" % number, b"%d" % turn)])
-        if store.read(["a"], [[b"%d" % number]]) != [[b"%d" % turn]]:
-            os._exit(1)
-    os._exit(0)
-
-
-def test_parent_and_forked_children_all_go_on_reading_and_writing(tmp_path: Path):
-    store = LmdbStore(tmp_path, map_size_bytes=1 << 16)
-    store.write("a", [(b"p", b"0")])
-    is_over = threading.Event()
-    seen = set()
-
-    def read_on() -> None:
-        while not is_over.is_set():
-            seen.add(store.read(["a"], [[b"p"]])[0][0])
-        seen.add(b"done")
-
-    reader = threading.Thread(target=read_on)
-    reader.start()
-    fork = multiprocessing.get_context("fork")
-    children = [fork.Process(target=child_writes, args=(store, number)) for number in range(4)]
-    for child in children:
-        child.start()
-        store.write("a", [(b"p", b"1")])
-    for child in children:
-        child.join(60)
-    is_over.set()
-    reader.join()
-    assert seen <= {b"0", b"1", b"done"}
-    assert b"done" in seen
-    assert [child.exitcode for child in children] == [0] * 4
-    assert store.read(["a"], [[b"0", b"1", b"2", b"3"]]) == [[b"49"] * 4]
 
 
 def test_a_killed_writer_loses_nothing_acknowledged_and_leaves_no_half_batch(tmp_path: Path):

@@ -1,6 +1,5 @@
 """What is PostgreSQL's own: statements, transactions, two makers of one table, bloat, crashes, stalls, rights."""
 
-import multiprocessing
 import os
 import signal
 import subprocess
@@ -225,28 +224,6 @@ def test_all_connections_in_use_is_told_at_the_deadline(proxy: Proxy, request):
     assert store.read(["a"], [[b"k"]]) == [[b"row"]]
 
 
-def child_reads(store: PostgresStore, number: int) -> None:
-    for turn in range(30):
-        row = b"%d" % turn
-        store.write("f", [(b"%d" % number, row)])
-        if store.read(["f"], [[b"%d" % number, b"parent"]]) != [[row, b"0"]]:
-            os._exit(1)
-    os._exit(0)
-
-
-def test_parent_and_forked_children_go_on_with_connections_of_their_own(store: PostgresStore):
-    store.write("f", [(b"parent", b"0")])
-    fork = multiprocessing.get_context("fork")
-    children = [fork.Process(target=child_reads, args=(store, number)) for number in range(3)]
-    for child in children:
-        child.start()
-        assert store.read(["f"], [[b"parent"]]) == [[b"0"]]
-    for child in children:
-        child.join(60)
-    assert [child.exitcode for child in children] == [0] * 3
-    assert store.read(["f"], [[b"parent"]]) == [[b"0"]]
-
-
 WRITER = """
 import sys
 from inseam.adapters.postgres.store import PostgresStore
@@ -312,11 +289,3 @@ def test_nobody_there(request):
     with pytest.raises(UnavailableError, match="cannot be used now") as caught:
         store.read(["a"], [[b"k"]])
     assert "s3cret" not in "".join(traceback.format_exception(caught.value)) + repr(store)
-
-
-def test_a_closed_store_says_so(server: str):
-    store = open_store(server, "n")
-    store.close()
-    store.close()
-    with pytest.raises(SettingError, match="closed"):
-        store.mark("a")

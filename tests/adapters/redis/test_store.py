@@ -1,7 +1,5 @@
-"""What is Redis's own: round trips, expiry, eviction, namespaces, drops that block nobody, forks, kills."""
+"""What is Redis's own: round trips, expiry, eviction, namespaces, drops that block nobody, kills."""
 
-import multiprocessing
-import os
 import signal
 import subprocess
 import sys
@@ -166,47 +164,6 @@ def test_a_wrong_type_under_our_keys_is_told(shared: RedisServer):
     shared.client().set("inseam:odd:tables", "not ours")
     with pytest.raises(SettingError, match="WRONGTYPE"):
         RedisStore(shared.url, namespace="odd").write("a", [(b"k", b"v")])
-
-
-def test_a_closed_store_says_so(shared: RedisServer):
-    store = RedisStore(shared.url, namespace="n")
-    store.close()
-    store.close()
-    with pytest.raises(SettingError, match="closed"):
-        store.mark("a")
-
-
-def child_reads(store: RedisStore, number: int) -> None:
-    for turn in range(100):
-        row = b"%d" % turn
-        store.write("f", [(b"%d" % number, row)])
-        if store.read(["f"], [[b"%d" % number, b"parent"]]) != [[row, b"0"]]:
-            os._exit(1)
-    os._exit(0)
-
-
-def test_parent_and_forked_children_go_on_with_connections_of_their_own(shared: RedisServer):
-    store = RedisStore(f"{shared.url}?timeout=30s", namespace="forks")
-    store.write("f", [(b"parent", b"0")])
-    is_over = threading.Event()
-    seen: set[bytes | None] = set()
-
-    def read_on() -> None:
-        while not is_over.is_set():
-            seen.add(store.read(["f"], [[b"parent"]])[0][0])
-
-    reader = threading.Thread(target=read_on)
-    reader.start()
-    fork = multiprocessing.get_context("fork")
-    children = [fork.Process(target=child_reads, args=(store, number)) for number in range(4)]
-    for child in children:
-        child.start()
-    for child in children:
-        child.join(60)
-    is_over.set()
-    reader.join()
-    assert [child.exitcode for child in children] == [0] * 4
-    assert seen == {b"0"}
 
 
 def test_many_threads_share_a_few_connections(shared: RedisServer):

@@ -5,6 +5,8 @@ Subclass and give a fixture ``opener``: each call of it opens the same store, wh
 
 from __future__ import annotations
 
+import multiprocessing
+import os
 import pickle
 import random
 import threading
@@ -12,6 +14,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from inseam.kernel.errors import SettingError
 from inseam.ports.online import OnlineStore
 
 Opener = Callable[[], OnlineStore]
@@ -21,6 +24,17 @@ LONGEST = b"\x00" + b"k" * 510
 def rows(start: int, stop: int, fill: bytes = b"") -> list[tuple[bytes, bytes]]:
     """Rows under 8-byte keys; a row names its key."""
     return [(number.to_bytes(8, "big"), fill + b"row %d" % number) for number in range(start, stop)]
+
+
+def go_on(store: OnlineStore, number: int) -> None:
+    """A forked child's life: 1 at its end when it does not read what it wrote."""
+    key = b"%d" % number
+    for turn in range(30):
+        row = b"%d" % turn
+        store.write("f", [(key, row)])
+        if store.read(["f"], [[key]]) != [[row]]:
+            os._exit(1)
+    os._exit(0)
 
 
 class OnlineContract:
@@ -111,6 +125,39 @@ class OnlineContract:
         other.close()
         store.write("a@1", [(b"k", b"2")])
         assert store.read(["a@1"], [[b"k"]]) == [[b"2"]]
+
+    def test_a_closed_store_says_so(self, opener: Opener) -> None:
+        store = opener()
+        store.write("a@1", [(b"k", b"1")])
+        store.close()
+        store.close()
+        with pytest.raises(SettingError, match="closed"):
+            store.mark("a@1")
+
+    def test_parent_and_forked_children_go_on(self, store: OnlineStore) -> None:
+        """Forked while a thread of the parent reads."""
+        store.write("f", [(b"parent", b"0")])
+        is_over = threading.Event()
+        seen: set[bytes | None] = set()
+
+        def read_on() -> None:
+            while not is_over.is_set():
+                seen.add(store.read(["f"], [[b"parent"]])[0][0])
+
+        reader = threading.Thread(target=read_on)
+        reader.start()
+        fork = multiprocessing.get_context("fork")
+        children = [fork.Process(target=go_on, args=(store, number)) for number in range(3)]
+        for child in children:
+            child.start()
+            store.write("f", [(b"parent", b"1")])
+        for child in children:
+            child.join(60)
+        is_over.set()
+        reader.join()
+        assert [child.exitcode for child in children] == [0] * 3
+        assert seen <= {b"0", b"1"}
+        assert store.read(["f"], [[b"0", b"1", b"2", b"parent"]]) == [[b"29", b"29", b"29", b"1"]]
 
     def test_tables_are_listed_with_their_size(self, store: OnlineStore) -> None:
         store.write("a@1", rows(0, 2000, b"x" * 100), b"mark")

@@ -11,17 +11,20 @@ import pytest
 from fastapi.testclient import TestClient
 from typer.testing import CliRunner
 
+from inseam.kernel.clock import SECOND, frozen_at, parse_instant
 from inseam.run.serving import application
 from inseam.run.workspace import open as open_workspace
 from inseam.stages.serve.settings import ServeSettings
 from inseam.surface.cli.main import app as command_line
 
 DEFINITIONS = """
-from inseam import Source
+from inseam import Entity, FeatureView, Source, count
 schema = {"at": "timestamp", "number": "int64", "amount": "float64"}
 orders = Source("orders", timestamp="at", schema=schema, stream=True, checks=["amount >= 0"])
+spend = FeatureView("spend", orders, Entity("customer", key="number"), every="1s", features={"n": count(over="1h")})
 files = Source("files", "files.csv", timestamp="at", schema=schema)
 """
+NOON = parse_instant("2040-01-01T12:00:00Z")
 ROWS = "/sources/orders/rows"
 LINES = {"content-type": "application/x-ndjson"}
 
@@ -123,8 +126,14 @@ def test_how_far_tables_are_behind_is_measured_and_the_route_is_documented(clien
     text = client.get("/metrics").text
     assert 'inseam_pushed_rows_total{source="orders"} 2.0' in text
     assert 'inseam_stream_behind_rows{source="orders"} 2.0' in text
+    assert "inseam_view_boundary_timestamp_seconds{" not in text
     assert numbers(root) == [1, 2]
-    assert 'inseam_stream_behind_rows{source="orders"} 0.0' in client.get("/metrics").text
+    with open_workspace(root) as workspace, frozen_at(NOON):
+        workspace.freshen("spend", is_once=True)
+        assert workspace.status().views[0].age_seconds == 0.0
+    text = client.get("/metrics").text
+    assert 'inseam_stream_behind_rows{source="orders"} 0.0' in text
+    assert f'inseam_view_boundary_timestamp_seconds{{view="spend"}} {NOON / SECOND:.6e}' in text
     assert "409" in client.get("/openapi.json").json()["paths"]["/sources/{name}/rows"]["post"]["responses"]
 
 

@@ -88,5 +88,6 @@ def test_the_backlog_tells_rows_and_the_age_of_the_oldest(workspace: Workspace) 
     with frozen_at(NOON + MINUTE):
         workspace.push("orders", [row(1)], key="l")
         assert streaming.backlog(workspace.context)["orders"] == streaming.Backlog(3, 60.0)
+        assert {source.name: source.waiting for source in workspace.status().sources} == {"orders": 3, "returns": 0}
         streaming.drain(workspace.context, "orders")
         assert streaming.backlog(workspace.context)["orders"] == streaming.Backlog(0, 0.0)

@@ -116,6 +116,9 @@ class _NoStreams:
     def backlog(self) -> dict[str, tuple[int, float]]:
         return {}
 
+    def boundaries(self) -> dict[str, int]:
+        return {}
+
 
 def _document() -> dict[str, Any]:
     orders = Relation("sources/orders", "ordered_at", Schema.of([("customer_id", "int64")]))

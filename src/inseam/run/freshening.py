@@ -105,11 +105,21 @@ def freshen_once(
 
 
 def applied(context: Context, view: FeatureView) -> int | None:
-    """The newest boundary at which a view that is kept in tiles is readable; None before the first."""
+    """The newest boundary of which all of a view's values are online; None before the first."""
+    from inseam.stages.features.mark import COMMITTED, Mark, online_table
     from inseam.stages.features.tile_table import TileMark, tile_table
 
-    mark = TileMark.decode(context.online.mark(tile_table(view.name, lineage(view))))
-    return None if mark is None else mark.boundary
+    if view.is_fresh:
+        tiles = TileMark.decode(context.online.mark(tile_table(view.name, lineage(view))))
+        return None if tiles is None else tiles.boundary
+    rows = Mark.decode(context.online.mark(online_table(view.name, lineage(view))))
+    return rows.boundary if rows is not None and rows.status == COMMITTED else None
+
+
+def all_applied(context: Context) -> dict[str, int]:
+    """`applied` of each online view that has any: a small read of the store each."""
+    found = {view.name: applied(context, view) for view in context.online_views()}
+    return {name: boundary for name, boundary in found.items() if boundary is not None}
 
 
 def _history(context: Context, source: str) -> int:

@@ -10,32 +10,37 @@ from inseam.define.model import Model
 from inseam.define.source import Source
 from inseam.ir.records import AliasRecord, AuditRecord, LoadRecord, ModelVersionRecord, SourceSchemaRecord
 from inseam.kernel import clock
-from inseam.kernel.clock import Step, parse_duration
+from inseam.kernel.clock import SECOND, Step, parse_duration
 from inseam.plan.meaning import lineage
 from inseam.run.audit import last_audits
 from inseam.run.context import Context
 from inseam.run.freshening import applied
 from inseam.run.online import online_record
 from inseam.run.runs import close_killed
+from inseam.run.streaming import Backlog, backlog
 
 
 @dataclass(frozen=True, slots=True)
 class SourceStatus:
+    """``waiting``: rows of a stream that are in its log and not in the table yet."""
+
     name: str
     rows: int
     quarantined: int
     loads: int
     snapshot: int | None
     watermark: int | None
+    waiting: int
 
 
 @dataclass(frozen=True, slots=True)
 class ViewStatus:
-    """``is_stale``: a newer boundary than the written one is readable by now."""
+    """``age_seconds``: since its boundary; ``is_stale``: a newer boundary than the written one is readable by now."""
 
     name: str
     rows: int
     boundary: int | None
+    age_seconds: float | None
     is_stale: bool
 
 
@@ -60,15 +65,16 @@ class Status:
 
 def status(context: Context) -> Status:
     close_killed(context.ledger)
+    behind = backlog(context)
     return Status(
-        tuple(_source(context, source.name) for source in context.project.all(Source)),
+        tuple(_source(context, source.name, behind.get(source.name)) for source in context.project.all(Source)),
         tuple(_view(context, view.name) for view in context.online_views()),
         tuple(_model(context, name) for name in _models(context)),
         last_audits(context),
     )
 
 
-def _source(context: Context, name: str) -> SourceStatus:
+def _source(context: Context, name: str, behind: Backlog | None) -> SourceStatus:
     loads = context.ledger.select(LoadRecord, source=name, status="committed")
     held = context.ledger.get(SourceSchemaRecord, name)
     return SourceStatus(
@@ -78,6 +84,7 @@ def _source(context: Context, name: str) -> SourceStatus:
         len(loads),
         context.latest_version(name),
         held.watermark if held is not None else None,
+        0 if behind is None else behind.rows,
     )
 
 
@@ -87,9 +94,11 @@ def _view(context: Context, name: str) -> ViewStatus:
     written = None if online is None else online.boundary
     boundary = applied(context, view) if view.is_fresh else written
     if boundary is None:
-        return ViewStatus(name, 0, None, is_stale=True)
-    readable = Step(parse_duration(view.every), view.timezone).boundary(clock.now(), parse_duration(view.lag))
-    return ViewStatus(name, 0 if online is None else online.rows, boundary, is_stale=boundary < readable)
+        return ViewStatus(name, 0, None, None, is_stale=True)
+    now = clock.now()
+    readable = Step(parse_duration(view.every), view.timezone).boundary(now, parse_duration(view.lag))
+    rows = 0 if online is None else online.rows
+    return ViewStatus(name, rows, boundary, (now - boundary) / SECOND, is_stale=boundary < readable)
 
 
 def _models(context: Context) -> tuple[str, ...]:

@@ -55,6 +55,11 @@ class Streams:
     def backlog(self) -> dict[str, Backlog]:
         return backlog(self._context)
 
+    def boundaries(self) -> dict[str, int]:
+        from inseam.run.freshening import all_applied
+
+        return all_applied(self._context)
+
     def _read(self, pushed: Pushed) -> list[Push]:
         reader = self._intakes.get(pushed.source)
         if reader is None:

@@ -12,6 +12,7 @@ from fastapi import Request as HttpRequest
 from fastapi.responses import PlainTextResponse, Response
 from starlette.exceptions import HTTPException
 
+from inseam.kernel.clock import SECOND
 from inseam.kernel.errors import DefinitionError, InseamError, Problem
 from inseam.stages.serve.docs import add_docs
 from inseam.stages.serve.endpoint import ServedEndpoint
@@ -20,7 +21,7 @@ from inseam.stages.serve.http import JSON, Receive, Scope, Send, problem_body
 from inseam.stages.serve.ids import endpoint_tag
 from inseam.stages.serve.journal import Journal
 from inseam.stages.serve.log import PredictionLog
-from inseam.stages.serve.metrics import CONTENT_TYPE
+from inseam.stages.serve.metrics import CONTENT_TYPE, Metrics
 from inseam.stages.serve.openapi import document
 from inseam.stages.serve.push import Streams
 from inseam.stages.serve.settings import ServeSettings
@@ -129,6 +130,17 @@ def _gauge(front: Front) -> None:
         front.metrics.broken.labels(name).set(1 if one.champion.problem is not None else 0)
 
 
+async def _gauge_streams(metrics: Metrics, streams: Streams) -> None:
+    """Of a ledger or an online store that is away, what was last known stays."""
+    with suppress(InseamError):
+        for source, (rows, seconds) in (await asyncio.to_thread(streams.backlog)).items():
+            metrics.behind_rows.labels(source).set(rows)
+            metrics.behind_seconds.labels(source).set(seconds)
+    with suppress(InseamError):
+        for view, boundary in (await asyncio.to_thread(streams.boundaries)).items():
+            metrics.boundary.labels(view).set(boundary / SECOND)
+
+
 def _add_routes(app: ServingApp, audits: Callable[[], Mapping[tuple[str, str], float]] | None) -> None:
     front = app.front
 
@@ -151,9 +163,7 @@ def _add_routes(app: ServingApp, audits: Callable[[], Mapping[tuple[str, str], f
     async def metrics() -> Response:
         _gauge(front)
         if front.streams is not None:
-            for source, (rows, seconds) in (await asyncio.to_thread(front.streams.backlog)).items():
-                front.metrics.behind_rows.labels(source).set(rows)
-                front.metrics.behind_seconds.labels(source).set(seconds)
+            await _gauge_streams(front.metrics, front.streams)
         if audits is not None:
             with suppress(InseamError):  # a ledger that is away: what was last known stays
                 for labels, share in (await asyncio.to_thread(audits)).items():

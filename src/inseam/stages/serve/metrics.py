@@ -27,6 +27,8 @@ class Metrics:
         registry = self._registry
         counted = partial(Counter, registry=registry)
         worst = partial(Gauge, registry=registry, multiprocess_mode="livemax")
+        # What all workers would say alike, as far as each has looked.
+        newest = partial(Gauge, registry=registry, multiprocess_mode="livemostrecent")
         self.requests = counted("inseam_requests", "Requests answered", ["endpoint", "route", "status"])
         self.seconds = Histogram(
             "inseam_prediction_seconds", "From request to answer", ["endpoint"], buckets=_BUCKETS, registry=registry
@@ -40,9 +42,14 @@ class Metrics:
         )
         self.outcomes = counted("inseam_outcomes", "Outcomes taken", ["endpoint"])
         self.pushed = counted("inseam_pushed_rows", "Rows pushed to a stream and kept", ["source"])
-        self.behind_rows = worst("inseam_stream_behind_rows", "Pushed rows that are not in their table yet", ["source"])
-        self.behind_seconds = worst(
+        self.behind_rows = newest(
+            "inseam_stream_behind_rows", "Pushed rows that are not in their table yet", ["source"]
+        )
+        self.behind_seconds = newest(
             "inseam_stream_behind_seconds", "Age of the oldest pushed row that is not in its table yet", ["source"]
+        )
+        self.boundary = newest(
+            "inseam_view_boundary_timestamp_seconds", "Newest boundary whose values can be read, in Unix time", ["view"]
         )
         self.shed = counted("inseam_shed", "Requests refused to stay responsive", ["reason"])
         self.failures = counted("inseam_failures", "Requests that failed inside", ["endpoint"])
@@ -55,12 +62,8 @@ class Metrics:
             multiprocess_mode="liveall",
         )
         self.broken = worst("inseam_promotion_broken", "1 while the newest promotion cannot be served", ["endpoint"])
-        self.audit = Gauge(
-            "inseam_audit_agreement",
-            "Share of reads that agreed in the last audit",
-            ["subject", "endpoint"],
-            registry=registry,
-            multiprocess_mode="livemostrecent",
+        self.audit = newest(
+            "inseam_audit_agreement", "Share of reads that agreed in the last audit", ["subject", "endpoint"]
         )
         self.lag = worst("inseam_loop_lag_seconds", "Event-loop lag")
 

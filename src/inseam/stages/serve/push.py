@@ -34,6 +34,9 @@ class Streams(Protocol):
     def backlog(self) -> Mapping[str, tuple[int, float]]:
         """By source: the rows that are not in its table yet, and the age of the oldest in seconds."""
 
+    def boundaries(self) -> Mapping[str, int]:
+        """By view: the newest boundary of which all values are online."""
+
 
 class PushDesk:
     """Collects pushes while a transaction is on its way. Used from one event loop."""

@@ -19,13 +19,13 @@ def status(
         return
     terminal.table(
         "Sources",
-        ("source", "rows", "quarantined", "loads", "snapshot", "complete until"),
-        [(s.name, s.rows, s.quarantined, s.loads, s.snapshot, _instant(s.watermark)) for s in now.sources],
+        ("source", "rows", "quarantined", "loads", "snapshot", "complete until", "waiting"),
+        [(s.name, s.rows, s.quarantined, s.loads, s.snapshot, _instant(s.watermark), s.waiting) for s in now.sources],
     )
     terminal.table(
         "Online rows",
-        ("view", "rows", "boundary", "stale"),
-        [(v.name, v.rows, _instant(v.boundary), v.is_stale) for v in now.views],
+        ("view", "rows", "boundary", "age (s)", "stale"),
+        [(v.name, v.rows, _instant(v.boundary), _whole(v.age_seconds), v.is_stale) for v in now.views],
     )
     terminal.table("Models", ("model", "versions", "champion"), [(m.name, m.versions, m.champion) for m in now.models])
     if now.audits:
@@ -34,6 +34,10 @@ def status(
             ("what", "read by", "rows", "agree", "audited"),
             [(a.subject, a.endpoint or "online rows", a.rows, a.equal, _instant(a.audited_at)) for a in now.audits],
         )
+
+
+def _whole(seconds: float | None) -> int | None:
+    return None if seconds is None else round(seconds)
 
 
 def _instant(value: int | None) -> str | None:

@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 from deltalake.transaction import AddAction
 
 from inseam.adapters.delta.location import Location
+from inseam.ir.relation import SEQUENCE
 from inseam.kernel.errors import DataError
 from inseam.ports.rows import Batches, Given, watched
 
@@ -117,9 +118,10 @@ def write_file(filesystem: pafs.FileSystem, path: str, rows: pa.RecordBatchReade
 
 
 def _writer(sink: Any, schema: pa.Schema) -> pq.ParquetWriter:
-    # Numbers are written as they are: a dictionary of them costs more than half of the writing and saves little.
+    # Files are read more often than written. Numbers that differ would cost more in a dictionary than all the rest.
     texts = [field.name for field in schema if pa.types.is_string(field.type)]
-    return pq.ParquetWriter(sink, schema, compression="snappy", use_dictionary=texts)
+    rising = {SEQUENCE: "DELTA_BINARY_PACKED"} if SEQUENCE in schema.names else None
+    return pq.ParquetWriter(sink, schema, compression="lz4", use_dictionary=texts, column_encoding=rising)
 
 
 def _told(metadata: pq.FileMetaData) -> str:

@@ -34,7 +34,7 @@ def finish_imports() -> None:
     from inseam.adapters.duckdb.sweep import KINDS, Ask, Column, sweep
 
     one = np.zeros(1, np.int64)
-    asks = [Ask(kind, "cell", over_us=1) for kind in KINDS]
+    asks = [Ask(kind, "cell", over_us=1, nth=1) for kind in KINDS]
     for known in (None, one):
         sweep(one, one, known, one, {"cell": Column(np.zeros(1))}, one, one + 1, 0, 0, asks, 1)
 

@@ -17,7 +17,7 @@ from inseam.ports.consumer import Message
 from inseam.ports.server_url import shown
 
 _LOG = logging.getLogger("inseam.kafka")
-_ANSWER_SECONDS = 10.0
+_ANSWER_SECONDS = 5.0
 _JOIN_SECONDS = 60.0
 """The longest that a group takes to deal its partitions, and a broker to give the first of them."""
 _NEVER = frozenset(
@@ -61,6 +61,8 @@ class KafkaConsumer:
         self._fault: KafkaError | None = None
         user, _, password = login.partition(":")
         secrets = {"sasl.mechanism": "PLAIN", "sasl.username": unquote(user), "sasl.password": unquote(password)}
+        if not servers:
+            raise _no_kafka("it has no host")
         properties: dict[str, Any] = {
             "auto.offset.reset": "earliest",
             **(secrets if login else {}),
@@ -73,10 +75,8 @@ class KafkaConsumer:
         }
         try:
             self._consumer = kafka.Consumer(properties, logger=_LOG)
-        except (KafkaException, TypeError, ValueError) as error:
-            raise SettingError(
-                "consume", f"the URL names no Kafka: {error}", expected="kafka://HOST:PORT/TOPIC?group=NAME"
-            ) from None
+        except KafkaException as error:
+            raise _no_kafka(error.args[0].str()) from None
         self._consumer.subscribe([self._topic], on_assign=self._dealt, on_revoke=self._revoked, on_lost=self._revoked)
 
     def poll(self, most: int, wait_seconds: float) -> list[Message]:
@@ -170,3 +170,7 @@ class KafkaConsumer:
         if error.code() in _NEVER or error.fatal():
             return SettingError(self._subject, f"it refuses us: {error.str()}")
         return UnavailableError(self._subject, f"it cannot be used now: {error.str()}")
+
+
+def _no_kafka(why: str) -> SettingError:
+    return SettingError("consume", f"the URL names no Kafka: {why}", expected="kafka://HOST:PORT/TOPIC?group=NAME")

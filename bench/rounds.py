@@ -32,8 +32,11 @@ def finish_imports() -> None:
     import pyarrow.dataset  # noqa: F401
 
     from inseam.adapters.duckdb.sweep import KINDS, Ask, Column, sweep
+    from inseam.adapters.duckdb.sweep_crew import frozen
+    from inseam.adapters.duckdb.sweep_layout import look_up
 
     one = np.zeros(1, np.int64)
+    look_up(frozen(one, np.int64), 0, frozen(one, np.int64), one)
     asks = [Ask(kind, "cell", over_us=1, nth=1) for kind in KINDS]
     for known in (None, one):
         sweep(one, one, known, one, {"cell": Column(np.zeros(1))}, one, one + 1, 0, 0, asks, 1)

@@ -47,6 +47,7 @@ def spark(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     """One session a class: a process works on one Spark at a time."""
     from inseam.adapters.spark.session import close
 
+    close()  # other tests of this process may have left one
     place = tmp_path_factory.mktemp("spark")
     with ExitStack() as running:
         if request.cls.kind == "local":

@@ -34,6 +34,7 @@ SPARK = {"INSEAM_ENGINE": "spark", "INSEAM_ENGINE_URL": "local[2]"}
 def on_spark(served_project: Path, tmp_path: Path) -> Iterator[Workspace]:
     from inseam.adapters.spark.session import close
 
+    close()
     root = tmp_path / "copied"
     shutil.copytree(served_project, root)
     with Workspace(read_settings(root, variables=SPARK)) as opened:

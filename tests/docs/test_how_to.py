@@ -23,6 +23,7 @@ FROM_NOTHING = (
     "share-features",
     "fresh-features",
     "aggregates",
+    "forget",
 )
 ON_DATA = ("write-an-on-demand-feature", "find-features", "tune-a-model")
 ON_A_MODEL = ("gates-and-promotion", "score-a-batch", "read-the-prediction-log", "audit")

@@ -36,7 +36,7 @@ def on_spark(served_project: Path, tmp_path: Path) -> Iterator[Workspace]:
 
     close()
     root = tmp_path / "copied"
-    shutil.copytree(served_project, root)
+    shutil.copytree(served_project, root, ignore=shutil.ignore_patterns("scores"))  # other tests wrote those
     with Workspace(read_settings(root, variables=SPARK)) as opened:
         yield opened
     close()

@@ -295,9 +295,9 @@ class _compacting:  # noqa: N801 - a context manager
         self.directory = directory
 
     def __enter__(self):
-        from inseam.stages.serve.compact import _locked
+        from inseam.stages.serve.compact import locked
 
-        self._held = _locked(self.directory)
+        self._held = locked(self.directory)
         self._held.__enter__()
 
     def __exit__(self, *error):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import resource
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,15 @@ def test_a_file_that_grows_past_its_limit_is_the_users_to_mend(
     assert "ulimit -f" in capsys.readouterr().err
 
 
+@pytest.fixture
+def ctrl_c() -> Iterator[None]:
+    """As in a shell: libraries of other tests set handlers of their own."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("ctrl_c")
 @pytest.mark.parametrize("error", [RuntimeError("Query interrupted"), DataError("t", "interrupted")])
 def test_an_interrupt_is_one_whatever_a_library_makes_of_it(
     error: Exception, capsys: pytest.CaptureFixture[str]

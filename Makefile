@@ -13,7 +13,7 @@ demo: setup  ## the whole loop on a simulated retailer, from raw files to a serv
 
 test: setup  ## every test
 	@tools/setup --tests
-	@$(BIN)/python -m pytest -n auto --dist loadgroup
+	@$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
 
 test-fast: setup  ## the tests that take seconds
 	@$(BIN)/python -m pytest -m "not slow"

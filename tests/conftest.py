@@ -10,7 +10,6 @@ import importlib
 import os
 import pkgutil
 
-import pytest
 from hypothesis import settings
 
 # Frameworks' threads that wait for each other while another test has their processor would do so at full speed.
@@ -28,11 +27,3 @@ for _room in _VISITED:
     for _found in pkgutil.iter_modules(_package.__path__, f"{_package.__name__}."):
         if not _found.ispkg:
             importlib.import_module(_found.name)
-
-
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What runs in parallel are files, but for those that share one expensive thing: they name their group."""
-    for item in items:
-        if item.get_closest_marker("xdist_group") is None:
-            item.add_marker(pytest.mark.xdist_group(item.path.as_posix()))

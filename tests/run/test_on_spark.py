@@ -21,7 +21,6 @@ pytestmark = [
     pytest.mark.skipif(bool(missing()), reason=missing()),
     pytest.mark.slow,
     pytest.mark.timeout(600),
-    pytest.mark.xdist_group("spark"),
 ]
 YEAR_END = parse_instant("2024-12-31")
 ENTITIES = [{"customer_id": number} for number in range(320)]

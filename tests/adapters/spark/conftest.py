@@ -30,16 +30,11 @@ if TYPE_CHECKING:
     from inseam.adapters.spark.engine import SparkEngine
 
 
-@pytest.hookimpl(tryfirst=True)  # before the groups of all others
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    here = Path(__file__).parent
-    for item in items:
-        if here in item.path.parents:
-            item.add_marker(pytest.mark.slow)
-            item.add_marker(pytest.mark.timeout(600))
-            item.add_marker(pytest.mark.xdist_group("spark"))
-            if missing():
-                item.add_marker(pytest.mark.skip(reason=missing()))
+def pytest_itemcollected(item: pytest.Item) -> None:
+    item.add_marker(pytest.mark.slow)
+    item.add_marker(pytest.mark.timeout(600))
+    if missing():
+        item.add_marker(pytest.mark.skip(reason=missing()))
 
 
 @pytest.fixture(scope="package", autouse=True)

@@ -186,7 +186,7 @@ def test_online_no_row_of_it_is_found_and_others_are_as_they_were(workspace: Wor
     online = workspace.context.online
     assert workspace.fetch(["visits"], [{"customer_id": GONE, "shop": "s1"}], at=at).is_missing["visits"][0]
     (recent,) = [table for table in online.tables() if table.startswith("recent@")]
-    assert online.count(recent) == 2, "one head and what is applied"
+    assert online.count(recent) <= 2, "at most one head and what is applied"
     assert not [table for table in online.tables() if table.startswith("busy@")], "to be built anew"
     workspace.freshen("busy", is_once=True)
     assert [table for table in online.tables() if table.startswith("busy@")]

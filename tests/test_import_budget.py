@@ -70,6 +70,11 @@ def test_nothing_heavy_is_loaded(code: str):
     assert sorted(loaded_by(code) & set(HEAVY)) == []
 
 
+def test_the_command_line_loads_nothing_but_its_own_library():
+    loaded = loaded_by("import inseam.surface.cli.main")
+    assert sorted(loaded & {*HEAVY, "msgspec"}) == ["typer"]
+
+
 def test_the_measure_sees_what_is_loaded():
     assert "numpy" in loaded_by("import numpy")
 

@@ -1,14 +1,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from inseam.ir.records import LoadRecord
 from inseam.kernel.errors import InseamError
 from inseam.surface.cli import options, terminal
 from inseam.surface.cli.session import told, workspace
+
+if TYPE_CHECKING:
+    from inseam.ir.records import LoadRecord
 
 
 def ingest(

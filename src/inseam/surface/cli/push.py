@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import csv
-import hashlib
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -58,12 +56,16 @@ def _opened(file: Path) -> Iterator[IO[str]]:
 
 
 def _digest(file: Path) -> str:
+    import hashlib
+
     with file.open("rb") as content:
         return hashlib.file_digest(content, "blake2b").hexdigest()[:32]
 
 
 def _csv(text: IO[str]) -> Iterator[Mapping[str, Any]]:
     """An empty cell is no cell."""
+    import csv
+
     for row in csv.DictReader(text):
         yield {name: cell for name, cell in row.items() if cell}
 

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Any
 
-import msgspec
 import typer
 
 from inseam.surface.cli import options, terminal
@@ -74,6 +73,8 @@ def show_verdict(verdict: VerdictRecord) -> None:
 
 def _value(text: str) -> Any:
     """A parameter's value: JSON where it is, text otherwise."""
+    import msgspec
+
     try:
         return msgspec.json.decode(text.encode())
     except msgspec.DecodeError:

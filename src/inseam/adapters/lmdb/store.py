@@ -98,6 +98,10 @@ def _get(transaction: Any, handles: list[Any], keys: Sequence[Sequence[bytes]]) 
     # One plain get a key: measured faster than a cursor's getmulti, which drops missing keys from its answer.
     find = transaction.get
     return [
-        [None] * len(asked) if handle is None else [find(key, None, handle) for key in asked]
+        [None] * len(asked)
+        if handle is None
+        else [find(asked[0], None, handle)]
+        if len(asked) == 1
+        else [find(key, None, handle) for key in asked]
         for handle, asked in zip(handles, keys, strict=True)
     ]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from itertools import chain
 from typing import Any
 
 from inseam.ir.online_block import RowBlock
@@ -47,6 +46,7 @@ class FeatureReader:
             for view, fingerprint in views
         ]
         self._has_tiles = bool(fresh)
+        self._names = [view.name for view in self._views]
         self._tables = [view.table for view in self._views]
         self._codec = EntityCodec([view.codec for view in self._views])
         combinations = list(dict.fromkeys(view.keys for view, _ in views))
@@ -61,7 +61,7 @@ class FeatureReader:
         """
         instant = clock.now() if at is None else at
         keys = [picker.many(entities) for picker in self._pickers]
-        found = self._rows([keys[i] for i in self._picker_of], instant)
+        found = self._rows(self._of_each(keys), instant)
         blocks = [RowBlock(view.codec_for(rows), rows) for view, rows in zip(self._views, found, strict=True)]
         return FeatureRows(instant, len(entities), self._views, blocks)
 
@@ -69,12 +69,16 @@ class FeatureReader:
         """`read` of one entity, in the fewest microseconds."""
         instant = clock.now() if at is None else at
         keys = [(picker.one(entity),) for picker in self._pickers]
-        found = list(chain(*self._rows([keys[i] for i in self._picker_of], instant)))
+        found = [row for (row,) in self._rows(self._of_each(keys), instant)]
         try:
             heads, values = self._codec.decode(found)
         except UnknownLayoutError:
             heads, values = self._learn(found).decode(found)
-        return FeatureRow(instant, self._views, heads, values)
+        return FeatureRow(instant, self._views, self._names, heads, values)
+
+    def _of_each(self, keys: Sequence[Sequence[bytes]]) -> Sequence[Sequence[bytes]]:
+        """Each view's keys, of those of the pickers."""
+        return list(map(keys.__getitem__, self._picker_of))
 
     def _rows(self, keys: Sequence[Sequence[bytes]], at: int) -> Sequence[Sequence[bytes | None]]:
         """The rows of each view's keys, by one read of the store (and another where tiles have moved meanwhile)."""

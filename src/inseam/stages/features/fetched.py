@@ -25,33 +25,40 @@ class FeatureRow:
     instant of the read.
     """
 
-    __slots__ = ("_heads", "_views", "at", "values")
+    __slots__ = ("_heads", "_names", "_views", "at", "values")
 
-    def __init__(self, at: int, views: Sequence[View], heads: Heads, values: dict[str, Any]) -> None:
+    def __init__(
+        self, at: int, views: Sequence[View], names: Sequence[str], heads: Heads, values: dict[str, Any]
+    ) -> None:
         self.at = at
         self.values = values
         self._views = views
+        self._names = names
         self._heads = heads
 
     @property
     def boundaries(self) -> dict[str, int | None]:
-        pairs = zip(self._views, self._heads[::3], strict=True)
-        return {view.name: None if boundary == NO_BOUNDARY else boundary for view, boundary in pairs}
+        return self._known(self._heads[::4], NO_BOUNDARY)
 
     @property
     def versions(self) -> dict[str, int | None]:
-        pairs = zip(self._views, self._heads[1::3], strict=True)
-        return {view.name: None if version == NO_VERSION else version for view, version in pairs}
+        return self._known(self._heads[1::4], NO_VERSION)
 
     @property
     def is_stale(self) -> dict[str, bool]:
-        pairs = zip(self._views, self._heads[::3], strict=True)
+        pairs = zip(self._views, self._heads[::4], strict=True)
         return {view.name: NO_BOUNDARY < boundary < view.due(self.at) for view, boundary in pairs}
 
     @property
     def is_missing(self) -> dict[str, bool]:
-        pairs = zip(self._views, self._heads[::3], strict=True)
+        pairs = zip(self._views, self._heads[::4], strict=True)
         return {view.name: boundary == NO_BOUNDARY for view, boundary in pairs}
+
+    def _known(self, numbers: Sequence[int], nothing: int) -> dict[str, int | None]:
+        found: dict[str, int | None] = dict(zip(self._names, numbers, strict=True))
+        if nothing in numbers:
+            found.update((name, None) for name, number in found.items() if number == nothing)
+        return found
 
 
 class FeatureRows:

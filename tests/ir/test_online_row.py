@@ -196,7 +196,7 @@ def test_a_row_of_another_layout_is_never_decoded():
             for codecs, pair in (((schema, one), (row, rows[one])), ((one, schema), (rows[one], row))):
                 codec = EntityCodec([RowCodec(each) for each in codecs])
                 if found is schema:
-                    assert len(codec.decode(pair)[0]) == 6
+                    assert len(codec.decode(pair)[0]) == 8
                 else:
                     with pytest.raises(UnknownLayoutError):
                         codec.decode(pair)

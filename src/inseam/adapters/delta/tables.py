@@ -18,7 +18,6 @@ from deltalake import Schema as DeltaSchema
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 from deltalake.transaction import create_table_with_add_actions
 
-from inseam.adapters.delta.erase import Erasure
 from inseam.adapters.delta.files import DataFiles
 from inseam.adapters.delta.location import locate
 from inseam.ir.relation import INGESTED_AT
@@ -106,9 +105,9 @@ class DeltaTables:
         if opened is None:
             raise self._missing(table)
         # Sorted, because the log lists its newest files first: file names carry the instant of their writing.
-        actions = pa.table(opened.get_add_actions(flatten=True)).sort_by(
-            [("modification_time", "ascending"), ("path", "ascending")]
-        )
+        # As a stream, because `pa.table` loads pandas to see that it is no frame of it.
+        actions = pa.RecordBatchReader.from_stream(opened.get_add_actions(flatten=True)).read_all()
+        actions = actions.sort_by([("modification_time", "ascending"), ("path", "ascending")])
         actions = actions if since is None else _ingested_after(actions, since)
         directory = self._location.path(table)
         schema = Schema.from_arrow(_arrow_schema(opened))
@@ -133,6 +132,8 @@ class DeltaTables:
         opened = self._open(table)
         if opened is None:
             raise self._missing(table)
+        from inseam.adapters.delta.erase import Erasure
+
         erasure = Erasure(self._location, table, _arrow_schema(opened), cells)
         if is_dry_run:
             return erasure.count()

@@ -37,6 +37,7 @@ from inseam.ir.training import EndpointSpec, Task
 from inseam.ir.windows import WindowedAggregate
 from inseam.kernel import clock
 from inseam.kernel.types import DataType, Field, Schema
+from inseam.ports.artifacts import Artifacts
 from inseam.ports.bundle import BundleManifest, ViewUse, digest, write_manifest
 from inseam.ports.discover import adapter
 
@@ -135,7 +136,7 @@ def make_app(directory: str, durability: str):
     settings = ServeSettings(durability=Durability(durability))
     ledger = adapter("ledger", "sql")(f"sqlite:///{root / 'ledger.db'}")
     store = adapter("online", "lmdb")(root / "online", is_readonly=True)
-    champion = ChampionWatch(ledger, "bench", root / "models", specs=[spec()])
+    champion = ChampionWatch(ledger, "bench", Artifacts(root / "models"), specs=[spec()])
     reader = FeatureReader(store, [(view, "bench") for view in views()], Schema(KEYS))
     served = ServedEndpoint(spec(), champion, reader)
     return create_app([served], log=PredictionLog(root / "log", settings), settings=settings, on_close=store.close)

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from page import DOCS, Reader
 
+from inseam.run.workspace import open as open_workspace
 from inseam.testing.postgres import postgres_server
 from inseam.testing.redis import WHY_NOT, is_installed, redis_server
 from inseam.testing.s3 import CREDENTIALS, s3_server
@@ -134,14 +135,20 @@ def test_online_stores(data: Path, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_object_stores(data: Path, tmp_path: Path) -> None:
+def test_object_stores(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     root = shutil.copytree(data, tmp_path / "shop")
     shutil.rmtree(root / ".inseam")
     with s3_server() as endpoint:
         follow("object-stores", root, AWS_ENDPOINT_URL=endpoint, **CREDENTIALS)
 
-    assert (root / ".inseam" / "models" / "lapse").is_dir()
-    assert not (root / ".inseam" / "tables").exists()
+        for name, value in {**CREDENTIALS, "AWS_ENDPOINT_URL": endpoint}.items():
+            monkeypatch.setenv(name, value)
+        with open_workspace(root, environment="lake") as workspace:
+            kept = [*workspace.context.models.names(), *workspace.context.training_sets.names()]
+    assert any(name.startswith("lapse/") for name in kept) and any(name.endswith(".parquet") for name in kept)
+    home = {path.name for path in (root / ".inseam").iterdir()}
+    assert not {"models", "training_sets", "tables"} & home
+    assert not list((root / ".inseam" / "training_set_drafts").rglob("*.parquet"))
 
 
 @pytest.mark.slow

@@ -6,6 +6,7 @@ from uuid import uuid4
 import pytest
 
 from inseam.adapters.sql.ledger import SqlLedger
+from inseam.ports.artifacts import Artifacts
 from inseam.stages.train.track import track
 from inseam.stages.train.training import train
 from inseam.testing.tracking import ListTracker
@@ -29,9 +30,14 @@ def trained(tmp_path, ledger, tracker):
     def run(spec, record=None, **more):
         record = record or write_training_set(tmp_path / "sets", spec.task, rows=800)
         ledger.put(record)
-        places = {"ledger": ledger, "models": tmp_path / "models", "repository": Path.cwd(), "run": uuid4().hex}
+        places = {
+            "ledger": ledger,
+            "models": Artifacts(tmp_path / "models"),
+            "repository": Path.cwd(),
+            "run": uuid4().hex,
+        }
         version = train(spec, record, keys=KEYS, views=VIEWS, inputs=(), **places | more)
-        track(models=tmp_path / "models", ledger=ledger, tracker=tracker)
+        track(models=Artifacts(tmp_path / "models"), ledger=ledger, tracker=tracker)
         return version
 
     return run

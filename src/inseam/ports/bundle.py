@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +20,7 @@ from inseam.ir.on_demand import OnDemandSpec, call
 from inseam.ir.training import Task
 from inseam.kernel.errors import NotFoundError, UnsafeArtifactError
 from inseam.kernel.types import Field
+from inseam.ports.artifacts import Artifacts
 from inseam.ports.discover import adapter
 from inseam.ports.model_format import Predictor
 
@@ -64,11 +65,11 @@ class Bundle:
     digest: str
     predictor: Predictor
     functions: Mapping[str, Callable[..., Any]]
-    directory: Path | None = None
+    place: tuple[Artifacts, str] | None = None
     """Where it lies: a bundle that travels to another process is opened from there, and its digest checked anew."""
 
-    def __reduce__(self) -> tuple[Callable[..., Bundle], tuple[Path | None, str]]:
-        return _opened_here, (self.directory, self.digest)
+    def __reduce__(self) -> tuple[Callable[..., Bundle], tuple[Any, ...]]:
+        return _opened_there, (*(self.place or ()), self.digest)
 
     def matrix(self, columns: Mapping[str, np.ndarray]) -> np.ndarray:
         """float64 (rows, features) from columns of views, inputs and ``event_time``, as `encoding.to_numpy` gives them.
@@ -139,11 +140,22 @@ def open_bundle(directory: Path, expected_digest: str) -> Bundle:
         found,
         format_.load(directory, manifest.task),
         {spec.name: spec.function.resolve() for spec in manifest.on_demand},
-        directory.resolve(),
+        (Artifacts(directory.resolve().parent), directory.name),
     )
 
 
+def open_kept(models: Artifacts, name: str, expected_digest: str) -> Bundle:
+    """As `open_bundle`, of a bundle by its name; a copy that was damaged on this machine is brought anew."""
+    try:
+        opened = open_bundle(models.here(name), expected_digest)
+    except UnsafeArtifactError:
+        if not models.leave(name):
+            raise
+        opened = open_bundle(models.here(name), expected_digest)
+    return replace(opened, place=(models, name))
+
+
 @lru_cache(maxsize=2)
-def _opened_here(directory: Path, expected_digest: str) -> Bundle:
+def _opened_there(models: Artifacts, name: str, expected_digest: str) -> Bundle:
     """A bundle that travelled: a worker is given it with each part of the rows."""
-    return open_bundle(directory, expected_digest)
+    return open_kept(models, name, expected_digest)

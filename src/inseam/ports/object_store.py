@@ -36,6 +36,8 @@ _REFUSED = re.compile(
     r"lacked the required permissions|lacked valid authentication|credential",
     re.IGNORECASE,
 )
+_TRIES = re.compile(r" in [\d.]+\w+, after \d+ retries, .*? - ")
+"""How long a request took and how often it was tried, which stands before the cause."""
 _NO_BUCKET = re.compile(r"NoSuchBucket|ContainerNotFound|bucket does not exist", re.IGNORECASE)
 
 
@@ -111,14 +113,14 @@ class ObjectUrl:
         return make(self.scheme, skip_instance_cache=True, **self._arguments())
 
     @contextmanager
-    def faults(self) -> Iterator[None]:
-        """What goes wrong at the store inside leaves as ours; everything else leaves as it is."""
+    def faults(self, name: str = "") -> Iterator[None]:
+        """What goes wrong at the store inside leaves as ours, about the object of this name; the rest as it is."""
         try:
             yield
         except InseamError:
             raise
         except Exception as error:
-            ours = fault(str(error), self.url)
+            ours = fault(str(error), f"{self.url}/{name}".rstrip("/"))
             if ours is None:
                 raise
             raise ours from error
@@ -140,10 +142,10 @@ def fault(text: str, subject: str) -> InseamError | None:
     if not _FAULT.search(text):
         return None
     plain = re.sub(r"\x1b\[\d*m|↳", "", text.partition("Debug source")[0])
-    message = " ".join(plain.split())[:300]
+    message = _TRIES.sub(": ", " ".join(plain.split()))[:300]
     if _NO_BUCKET.search(text):
         return NotFoundError(
-            subject, "the store has no such bucket", mend="create it, or name another in home (INSEAM_HOME)"
+            subject, "the store has no such bucket", mend="create it, or name another in tables_url or artifacts_url"
         )
     if _REFUSED.search(text):
         known = _CREDENTIALS.get(subject.partition("://")[0], "; ".join(_CREDENTIALS.values()))

@@ -24,7 +24,7 @@ class ParquetRows:
     def __init__(self, file: IO[bytes], schema: pa.Schema) -> None:
         import pyarrow.parquet as pq
 
-        self._writer = pq.ParquetWriter(file, schema, compression="zstd")
+        self._writer = pq.ParquetWriter(file, schema, compression="zstd", write_page_checksum=True)
         self._schema = schema
         self._waiting: list[pa.RecordBatch] = []
         self._count = 0

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 from inseam.define.feature_view import FeatureView
 from inseam.define.source import Source, source_of
@@ -150,7 +149,7 @@ def _drop_source(context: Context, name: str, reached: tuple[str, ...]) -> None:
     ledger = context.ledger
     for record in ledger.select(TrainingSetRecord):
         if f"sources/{name}" in record.snapshots:
-            Path(record.path).unlink(missing_ok=True)
+            context.training_sets.remove(f"{record.name}/{record.fingerprint}.parquet")
             ledger.delete(record)
     present = {str(item.ref) for item in context.project.declarations}
     gone = (ledger.get(DefinitionRecord, ref) for ref in (*reached, f"source:{name}") if ref not in present)

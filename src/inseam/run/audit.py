@@ -206,7 +206,7 @@ def _manifest(context: Context, model: str, version: int) -> BundleManifest | No
     """What a version was trained on; None when it is gone."""
     record = context.ledger.get(ModelVersionRecord, model, version)
     try:
-        return None if record is None else read_manifest(context.path("models") / record.path)
+        return None if record is None else read_manifest(context.models.here(record.path))
     except NotFoundError:
         return None
 

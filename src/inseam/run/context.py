@@ -26,6 +26,7 @@ from inseam.plan import lower
 from inseam.plan.check import check, require
 from inseam.plan.meaning import lineage
 from inseam.plan.schemas import Schemas, find_schemas, table_of
+from inseam.ports.artifacts import Artifacts, SharedArtifacts
 from inseam.ports.bundle import ViewUse
 from inseam.ports.discover import adapter
 from inseam.run.files import columns_of, digest_of, sources_without_files
@@ -76,6 +77,20 @@ class Context:
         """Tables of this environment's kind in a directory, or an object store, of their own."""
         opened: Tables = self._adapter("tables", self.settings.tables)(place)
         return opened
+
+    @cached_property
+    def models(self) -> Artifacts:
+        """Where bundles are kept, under the paths of their records."""
+        return self._artifacts("models", "model_copies")
+
+    @cached_property
+    def training_sets(self) -> Artifacts:
+        return self._artifacts("training_sets", "training_set_drafts")
+
+    def _artifacts(self, name: str, beside: str) -> Artifacts:
+        """In the environment's object store, with a place of their own on this machine; else here."""
+        url = self.settings.artifacts_url
+        return SharedArtifacts(self.path(beside), f"{url.rstrip('/')}/{name}") if url else Artifacts(self.path(name))
 
     @cached_property
     def engine(self) -> Engine:

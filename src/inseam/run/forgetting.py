@@ -158,8 +158,9 @@ class _Forgetting:
     def _forget_training_sets(self) -> None:
         from inseam.stages.features.forget import forget_training_sets
 
-        directory = self._context.path("training_sets")
-        found = forget_training_sets(directory, self._key, self._context.ledger, is_dry_run=self._is_dry_run)
+        found = forget_training_sets(
+            self._context.training_sets, self._key, self._context.ledger, is_dry_run=self._is_dry_run
+        )
         self._count_all(found)
 
     def _forget_predictions(self) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 from inseam.define.model import Model
@@ -58,7 +57,7 @@ def build_training_set(context: Context, name: str, *, progress: Progress = sile
             engine=context.engine,
             tables=context.tables,
             ledger=context.ledger,
-            directory=context.path("training_sets"),
+            artifacts=context.training_sets,
             progress=progress,
         )
         _check_erasures(context, record, erasures)
@@ -69,7 +68,7 @@ def build_training_set(context: Context, name: str, *, progress: Progress = sile
 def _check_erasures(context: Context, record: TrainingSetRecord, before: list[ErasureRecord]) -> None:
     """A set that was built while an entity was forgotten may hold it, and whoever erased it may have looked before."""
     if context.ledger.select(ErasureRecord) != before:
-        Path(record.path).unlink(missing_ok=True)
+        context.training_sets.remove(f"{record.name}/{record.fingerprint}.parquet")
         context.ledger.put(replace(record, erased_at=clock.now()))
         raise ConflictError(
             f"training_set:{record.name}", "an entity was forgotten while it was built", mend="build it again"
@@ -122,7 +121,7 @@ def _fit(
         views=views,
         inputs=inputs,
         ledger=context.ledger,
-        models=context.path("models"),
+        models=context.models,
         repository=context.settings.root,
         run=run_id,
         progress=progress,
@@ -141,15 +140,20 @@ def _left_unfinished(
         ModelVersionRecord, model=spec.name, fingerprint=spec.fingerprint, training_set=record.fingerprint
     )
     for version in reversed(versions):
-        directory = context.path("models") / version.path
         if (
             version.provenance.get("given_params") == given
             and _unfinished_run(context, version) is not None
-            and directory.is_dir()
-            and digest(directory) == version.digest
+            and _is_whole(context, version)
         ):
             return version
     return None
+
+
+def _is_whole(context: Context, version: ModelVersionRecord) -> bool:
+    try:
+        return digest(context.models.here(version.path)) == version.digest
+    except NotFoundError:
+        return False
 
 
 def _unfinished_run(context: Context, version: ModelVersionRecord) -> RunRecord | None:
@@ -186,7 +190,7 @@ def _judge(context: Context, spec: ModelSpec, version: ModelVersionRecord, recor
     from inseam.stages.register.judging import judge
 
     with run(context.ledger, "judge", spec.name, version.digest, {"version": version.version}) as opened:
-        verdict = judge(spec, version, record, ledger=context.ledger, models=context.path("models"))
+        verdict = judge(spec, version, record, ledger=context.ledger, models=context.models)
         opened.outputs = {"is_passed": verdict.is_passed}
     return verdict
 
@@ -245,7 +249,7 @@ def _track(context: Context, name: str) -> tuple[str, ...]:
     from inseam.stages.register.mirror import mirror_champion
     from inseam.stages.train.track import track
 
-    left = track(models=context.path("models"), ledger=context.ledger, tracker=context.tracker)
+    left = track(models=context.models, ledger=context.ledger, tracker=context.tracker)
     if not left:
         mirror_champion(name, ledger=context.ledger, tracker=context.tracker)
     return left

@@ -16,7 +16,7 @@ from inseam.kernel.clock import format_instant
 from inseam.kernel.errors import NotFoundError
 from inseam.kernel.types import DataType, Field, Schema
 from inseam.plan.meaning import lineage
-from inseam.ports.bundle import Bundle, open_bundle, read_manifest
+from inseam.ports.bundle import Bundle, open_kept, read_manifest
 from inseam.run.context import Context
 from inseam.run.learning import version_of
 
@@ -85,7 +85,7 @@ def receipt(context: Context, prediction: str) -> Receipt:
     model = version_of(context, found.model, found.model_version)
     trained_on = context.ledger.get(TrainingSetRecord, model.training_set)
     # Not opened: what a receipt says needs neither the model's library nor the project's functions.
-    manifest = read_manifest(context.path("models") / model.path)
+    manifest = read_manifest(context.models.here(model.path))
     fields = (*manifest.keys, *manifest.inputs, *(field for use in manifest.views for field in use.features))
     types = {field.name: field.type for field in fields} | {spec.name: spec.type for spec in manifest.on_demand}
     return Receipt(found, model, trained_on, {use.view: use.fingerprint for use in manifest.views}, types)
@@ -96,7 +96,7 @@ def replay(context: Context, prediction: str) -> Replay:
     made = receipt(context, prediction)
     schemas = context.checked()
     endpoint = context.endpoint(made.prediction.endpoint, schemas)
-    bundle = open_bundle(context.path("models") / made.model.path, made.prediction.model_digest)
+    bundle = open_kept(context.models, made.model.path, made.prediction.model_digest)
     differences: list[Difference] = []
     compared = 0
     for view in endpoint.views:

@@ -11,7 +11,7 @@ from inseam.ir.training import TrainingSetSpec
 from inseam.ir.windows import EVENT_TIME
 from inseam.kernel.errors import DataError
 from inseam.kernel.names import did_you_mean
-from inseam.ports.bundle import BundleManifest, open_bundle
+from inseam.ports.bundle import BundleManifest, open_kept
 from inseam.ports.progress import Progress, silent
 from inseam.run.context import Context
 from inseam.run.files import columns_of, digest_of
@@ -42,7 +42,7 @@ def score(
 
     schemas = context.checked()
     record = champion_of(context, name) if version is None else version_of(context, name, version)
-    bundle = open_bundle(context.path("models") / record.path, record.digest)
+    bundle = open_kept(context.models, record.path, record.digest)
     training_set = context.model(name, schemas).training_set
     instant = instant_of(as_of)
     rows = _of_file(spine, bundle.manifest) if spine is not None else _of_entities(context, name, training_set, instant)

@@ -87,7 +87,7 @@ def _served(context: Context, name: str, settings: ServeSettings, breaker: Break
     watch = ChampionWatch(
         context.ledger,
         spec.model,
-        context.path("models"),
+        context.models,
         specs=[spec],
         fingerprints={use.view.name: lineage(use.view) for use in used},
         poll_seconds=settings.poll_seconds,

@@ -42,6 +42,8 @@ class Settings:
     tables_url: str = ""
     """Where tables lie in an object store: `s3://bucket/prefix`, `gs://...` or `az://...`; empty: under ``home``.
     Credentials and endpoint come from the environment, in each cloud's own variables."""
+    artifacts_url: str = ""
+    """Where models and training sets lie in an object store, as for ``tables_url``; empty: under ``home``."""
     ledger: str = ""
     """A database URL; empty: SQLite under ``home``."""
     online: str = "lmdb"

@@ -69,7 +69,7 @@ def _served(context: Context) -> set[tuple[str, str]]:
         version = context.ledger.get(ModelVersionRecord, alias.model, alias.version)
         with suppress(NotFoundError):
             if version is not None:
-                manifest = read_manifest(context.path("models") / version.path)
+                manifest = read_manifest(context.models.here(version.path))
                 found |= {(use.view, use.fingerprint) for use in manifest.views}
     return found
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import subprocess
@@ -11,6 +12,8 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+
+from inseam.testing.s3_process import BUSY
 
 BUCKET = "lake"
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": "tester", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_REGION": "us-east-1"}
@@ -39,6 +42,18 @@ def s3_server(*, takes_anybody: bool = True) -> Iterator[str]:
 def options(endpoint: str) -> Mapping[str, str]:
     """Options of tables and objects that lie there."""
     return {"aws_endpoint": endpoint, "aws_region": CREDENTIALS["AWS_REGION"]}
+
+
+def as_google(endpoint: str) -> Mapping[str, str]:
+    """What a client of Google Cloud Storage sets in its environment to find the same objects there, under ``gs://``."""
+    account = {"gcs_base_url": endpoint, "disable_oauth": True, "client_email": "", "private_key": ""}
+    key = json.dumps(account | {"private_key_id": ""})
+    return {"GOOGLE_BASE_URL": endpoint, "GOOGLE_SERVICE_ACCOUNT_KEY": key}
+
+
+def be_busy(endpoint: str, answers: int) -> None:
+    """The next ``answers`` requests are told to slow down."""
+    urllib.request.urlopen(f"{endpoint}{BUSY}?{answers}", timeout=10).close()
 
 
 def _make_bucket(endpoint: str, process: subprocess.Popen[bytes]) -> None:

@@ -21,9 +21,10 @@ from inseam.kernel.errors import DataError, NotFoundError, SettingError, Unavail
 from inseam.kernel.types import Schema
 from inseam.ports import object_store
 from inseam.ports.tables import CommitKey
+from inseam.testing import azure
 from inseam.testing.contracts.tables import rows
 from inseam.testing.proxy import Proxy
-from inseam.testing.s3 import BUCKET, CREDENTIALS, options, s3_server
+from inseam.testing.s3 import BUCKET, CREDENTIALS, as_google, options, s3_server
 
 WRITERS, TURNS = 8, 2
 
@@ -85,6 +86,35 @@ def test_duckdb_reads_a_snapshot_from_there_as_from_disk(endpoint: str, home: st
         found.append(engine.scan(relation, columns=["n", "new"], where="n % 7 = 0 AND s = 'x'").reader().read_all())
     assert found[0].num_rows == 715
     assert found[0].sort_by("n").equals(found[1].sort_by("n"))
+
+
+def check_tables(home: str, directory: Path) -> None:
+    """What is written there is committed once, read by ranges, erased and dropped."""
+    tables = DeltaTables(home)
+    for load in (1, 1, 2):
+        tables.append("sources/t", numbers(load, 7), key=CommitKey("load", load))
+    assert sorted(row["a"] for row in rows(tables, "sources/t")) == [1, 2, 7, 7]
+    assert tables.erase("sources/t", {"a": pa.array([7])}) == 2
+    at = pa.table({"at": pa.array([1], pa.timestamp("us", "UTC"))})
+    tables.append("u", at.to_reader())
+    engine = DuckdbEngine(tables, directory=directory)
+    assert engine.scan(Relation("u", "at", Schema(()), None), columns=["at"]).reader().read_all() == at
+    tables.drop("u")
+    assert list(tables.list()) == ["sources/t"]
+
+
+@pytest.mark.skipif(not azure.is_installed(), reason=azure.WHY_NOT)
+def test_tables_lie_in_azure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with azure.azure_server() as variables:
+        for name, value in variables.items():
+            monkeypatch.setenv(name, value)
+        check_tables(f"az://{azure.CONTAINER}/shop", tmp_path)
+
+
+def test_tables_lie_at_google(endpoint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in as_google(endpoint).items():
+        monkeypatch.setenv(name, value)
+    check_tables(f"gs://{BUCKET}/google", tmp_path)
 
 
 @pytest.mark.filterwarnings("error::pytest.PytestUnraisableExceptionWarning")

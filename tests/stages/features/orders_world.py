@@ -22,6 +22,7 @@ from inseam.ir.training import LabelSpec, SplitSpec, TrainingSetSpec
 from inseam.ir.windows import WindowedAggregate
 from inseam.kernel.clock import DAY, Step
 from inseam.kernel.types import DataType, Field, Schema
+from inseam.ports.artifacts import Artifacts
 from inseam.stages.features.training_set import build
 
 TABLE = "sources/orders"
@@ -135,7 +136,7 @@ class Shop:
             engine=engine or self.engine,  # type: ignore[arg-type]
             tables=self.tables,
             ledger=self.ledger,
-            directory=self.directory / "sets",
+            artifacts=Artifacts(self.directory / "sets"),
             **more,  # type: ignore[arg-type]
         )
 

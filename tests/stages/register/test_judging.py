@@ -5,6 +5,7 @@ import pytest
 from inseam.ir.records import ModelVersionRecord, VerdictRecord
 from inseam.ir.training import GateSpec, Task
 from inseam.kernel.errors import DefinitionError, UnsafeArtifactError
+from inseam.ports.artifacts import Artifacts
 from inseam.stages.register.judging import judge
 from inseam.stages.register.promotion import promote
 from inseam.testing import learners
@@ -19,7 +20,7 @@ def judged(trained, ledger, tmp_path):
         record = record or write_training_set(tmp_path / "sets", task, rows=800)
         spec = model_spec(learner, task, gates=gates, seed=seed, **more)
         version = trained(spec, record)
-        verdict = judge(spec, version, record, ledger=ledger, models=tmp_path / "models")
+        verdict = judge(spec, version, record, ledger=ledger, models=Artifacts(tmp_path / "models"))
         if verdict.is_passed:
             promote("lapse", version.version, ledger=ledger)
         return verdict
@@ -79,7 +80,7 @@ def test_a_champion_that_needs_a_lost_column_is_named(judged, trained, ledger, t
     spec = model_spec(learners.boosted, gates=(GateSpec("beats_champion", {}),))
     fewer = tuple(field for field in FEATURES if field.name != "spend_365d")
     spec = replace(spec, training_set=replace(spec.training_set, features=fewer))
-    verdict = judge(spec, trained(spec, record), record, ledger=ledger, models=tmp_path / "models")
+    verdict = judge(spec, trained(spec, record), record, ledger=ledger, models=Artifacts(tmp_path / "models"))
     assert "no longer has spend_365d" in verdict.gates["beats_champion"]["found"] and not verdict.is_passed
 
 
@@ -122,7 +123,7 @@ def test_judged_again_the_gates_say_the_same(judged, ledger, tmp_path):
     record = write_training_set(tmp_path / "sets", Task.BINARY, rows=800)
     version = ledger.get(ModelVersionRecord, "lapse", 1)
     spec = model_spec(learners.boosted, gates=gates)
-    again = judge(spec, version, record, ledger=ledger, models=tmp_path / "models")
+    again = judge(spec, version, record, ledger=ledger, models=Artifacts(tmp_path / "models"))
     assert again.gates == first.gates and again.judged_at != first.judged_at
 
 
@@ -132,7 +133,7 @@ def test_a_damaged_bundle_is_not_judged(trained, ledger, tmp_path):
     version = trained(spec, record)
     (tmp_path / "models" / version.path / "model.ubj").write_bytes(b"rot")
     with pytest.raises(UnsafeArtifactError):
-        judge(spec, version, record, ledger=ledger, models=tmp_path / "models")
+        judge(spec, version, record, ledger=ledger, models=Artifacts(tmp_path / "models"))
 
 
 def test_a_gate_that_is_none_gets_the_nearest_name(judged):

@@ -29,6 +29,7 @@ from inseam.ir.training import EndpointSpec, Task
 from inseam.ir.windows import WindowedAggregate
 from inseam.kernel import clock
 from inseam.kernel.types import DataType, Field, Schema
+from inseam.ports.artifacts import Artifacts
 from inseam.ports.bundle import BundleManifest, ViewUse, digest, write_manifest
 from inseam.ports.discover import adapter
 
@@ -119,7 +120,7 @@ def make_app(directory: str) -> Any:
     root = Path(directory)
     settings = ServeSettings(**({"segment_bytes": 20_000} | TOLD))
     store = adapter("online", "lmdb")(root / "online", is_readonly=True)
-    watch = ChampionWatch(ledger(root), "lapse", root / "models", specs=[spec()], poll_seconds=0.05)
+    watch = ChampionWatch(ledger(root), "lapse", Artifacts(root / "models"), specs=[spec()], poll_seconds=0.05)
     served = ServedEndpoint(spec(), watch, FeatureReader(store, [(VIEW, "f")], Schema(KEYS)))
     return create_app([served], log=PredictionLog(root / "log", settings), settings=settings, on_close=store.close)
 

@@ -8,6 +8,7 @@ from serving_world import bundle, spec
 from inseam.adapters.sql.ledger import SqlLedger
 from inseam.ir.records import AliasRecord, ModelVersionRecord
 from inseam.kernel.errors import UnsafeArtifactError
+from inseam.ports.artifacts import Artifacts
 from inseam.stages.serve.champion import ChampionWatch
 
 
@@ -21,11 +22,13 @@ def promote(ledger, version):
     ledger.put(record, AliasRecord("lapse", "champion", version, 1))
 
 
-def watch(ledger, tmp_path, opener=lambda path, digest: bundle(float(digest[1:])), fingerprints=None, **changes):
+def watch(
+    ledger, tmp_path, opener=lambda models, name, digest: bundle(float(digest[1:])), fingerprints=None, **changes
+):
     return ChampionWatch(
         ledger,
         "lapse",
-        tmp_path,
+        Artifacts(tmp_path),
         specs=[spec(**changes)],
         fingerprints=fingerprints,
         poll_seconds=0.01,
@@ -46,8 +49,8 @@ def test_without_a_champion_it_says_so_and_takes_the_first_that_comes(ledger, tm
 def test_a_bundle_is_opened_once_a_version_and_from_its_own_place(ledger, tmp_path):
     opened = []
 
-    def opener(path, digest):
-        opened.append((path, digest))
+    def opener(models, name, digest):
+        opened.append((models, name, digest))
         return bundle()
 
     promote(ledger, 1)
@@ -56,13 +59,13 @@ def test_a_bundle_is_opened_once_a_version_and_from_its_own_place(ledger, tmp_pa
         watching.look()
     promote(ledger, 2)
     watching.look()
-    assert opened == [(tmp_path / "p1", "d1"), (tmp_path / "p2", "d2")]
+    assert opened == [(Artifacts(tmp_path), "p1", "d1"), (Artifacts(tmp_path), "p2", "d2")]
 
 
 def test_a_broken_bundle_keeps_the_old_one_until_it_is_mended_or_rolled_back(ledger, tmp_path):
     is_broken = True
 
-    def opener(path, digest):
+    def opener(models, name, digest):
         if digest == "d2" and is_broken:
             raise UnsafeArtifactError("bundle p2", "its digest is wrong")
         return bundle()
@@ -103,7 +106,7 @@ def test_a_model_trained_on_another_meaning_of_a_view_is_refused(ledger, tmp_pat
 
 
 def test_a_model_that_fails_when_it_is_asked_is_refused_before_it_answers_anybody(ledger, tmp_path):
-    def opener(path, digest):
+    def opener(models, name, digest):
         made = bundle()
         made.predictor.predict = lambda matrix: 1 / 0
         return made

@@ -124,6 +124,7 @@ _TRAIN_FOR_EVER = """
 import sys
 from pathlib import Path
 from inseam.adapters.sql.ledger import SqlLedger
+from inseam.ports.artifacts import Artifacts
 from inseam.stages.train.training import train
 from inseam.testing import learners
 from inseam.testing.training_sets import KEYS, VIEWS, model_spec, write_training_set
@@ -137,7 +138,7 @@ while True:
     seed += 1
     spec = model_spec(learners.boosted, seed=seed, params={"subsample": 0.8})
     done = train(spec, record, keys=KEYS, views=VIEWS, inputs=(), ledger=ledger,
-                 models=place / "models", repository=None, run=str(seed))
+                 models=Artifacts(place / "models"), repository=None, run=str(seed))
     print(done.version, flush=True)
 """
 

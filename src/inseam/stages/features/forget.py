@@ -5,12 +5,9 @@ from __future__ import annotations
 import fcntl
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
-import pyarrow.dataset as ds
-import pyarrow.parquet as pq
-
-from inseam.ir.entity_key import EntityKey, rows_of
+from inseam.ir.entity_key import EntityKey
 from inseam.ir.online_key import KeyCodec
 from inseam.ir.records import TrainingSetRecord
 from inseam.ir.tile_fold import Heads
@@ -18,9 +15,11 @@ from inseam.ir.tiles import BASE
 from inseam.ir.windows import WindowedAggregate
 from inseam.kernel import clock
 from inseam.kernel.types import Schema
+from inseam.ports.artifacts import Artifacts
 from inseam.ports.engine import Engine
 from inseam.ports.ledger import Ledger
 from inseam.ports.online import OnlineStore
+from inseam.ports.training_rows import count_rows
 from inseam.stages.features.mark import COMMITTED, Mark
 from inseam.stages.features.tile_table import TileMark, chunk_key, head_key
 
@@ -74,25 +73,27 @@ def forget_tiles(store: OnlineStore, table: str, keys: Sequence[bytes], *, is_dr
     return len(held)
 
 
-def forget_training_sets(directory: Path, key: EntityKey, ledger: Ledger, *, is_dry_run: bool) -> dict[str, int]:
+def forget_training_sets(artifacts: Artifacts, key: EntityKey, ledger: Ledger, *, is_dry_run: bool) -> dict[str, int]:
     """Remove the training sets that hold an entity, which are then to be built again; its rows by file.
 
     A set without some of its rows is another set, that no model was trained on: nothing is gained by rewriting it.
     """
     found: dict[str, int] = {}
     records = {record.fingerprint: record for record in ledger.select(TrainingSetRecord)}
-    for file in sorted(directory.rglob("*.parquet")):
-        cells = key.within(Schema.from_arrow(pq.read_schema(file)))
-        rows = 0 if cells is None else ds.dataset(file, format="parquet").count_rows(filter=rows_of(cells))
+    for name in (name for name in artifacts.names() if name.endswith(".parquet")):
+        rows = count_rows(artifacts.address(name), key)
         if not rows:
             continue
-        found[f"training_sets/{file.relative_to(directory)}"] = rows
+        found[f"training_sets/{name}"] = rows
         if not is_dry_run:
-            if file.stem in records:
-                ledger.put(replace(records[file.stem], erased_at=clock.now()))
-            file.unlink()
+            record = records.get(PurePosixPath(name).stem)
+            if record is not None:
+                ledger.put(replace(record, erased_at=clock.now()))
+            artifacts.remove(name)
     if not is_dry_run:
-        _clear_partial(directory)
+        _clear_partial(artifacts.directory)
+        for draft in artifacts.directory.rglob("*.parquet"):  # of builders that were killed on the way to a store
+            artifacts.leave(draft.relative_to(artifacts.directory).as_posix())
     return found
 
 

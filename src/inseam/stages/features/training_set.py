@@ -19,6 +19,7 @@ from inseam.ir.training import LABEL, PART, TrainingSetSpec
 from inseam.kernel import clock
 from inseam.kernel.errors import DataError
 from inseam.kernel.frozen import fingerprint
+from inseam.ports.artifacts import Artifacts
 from inseam.ports.engine import Engine
 from inseam.ports.ledger import Ledger
 from inseam.ports.parquet_file import ROW_GROUP, parquet_file
@@ -46,10 +47,19 @@ class _Build:
     fingerprint: str
     snapshots: dict[str, int]
     watermark: int | None
-    path: Path
+    artifacts: Artifacts
     engine: Engine
     ledger: Ledger
     progress: Progress
+
+    @property
+    def name(self) -> str:
+        return f"{self.spec.name}/{self.fingerprint}.parquet"
+
+    @property
+    def path(self) -> Path:
+        """Where it is written."""
+        return self.artifacts.directory.resolve() / self.name
 
 
 def build(
@@ -58,26 +68,29 @@ def build(
     engine: Engine,
     tables: Tables,
     ledger: Ledger,
-    directory: Path,
+    artifacts: Artifacts,
     progress: Progress = silent,
 ) -> TrainingSetRecord:
-    """Write ``directory/<name>/<fingerprint>.parquet`` and its record, or find them already written.
+    """Keep ``<name>/<fingerprint>.parquet`` among ``artifacts``, and its record, or find them already written.
 
     Columns: keys, ``event_time``, carried columns, features, `LABEL`, `PART`; rows in the spine's order. Left out and
     counted are rows whose label is not ripe, training rows whose label has seen what lies behind the split, and rows
     whose label is NULL. The same definition, snapshots and watermark give the same fingerprint, and the same
     fingerprint the same digest. `DataError` when no row is left.
     """
-    build_ = _pinned(spec, engine, tables, ledger, directory, progress)
+    build_ = _pinned(spec, engine, tables, ledger, artifacts, progress)
     found = _written(build_)
     if found is not None:
         return found
     with ledger.lease(f"training_set:{build_.fingerprint}", wait_seconds=WAIT_SECONDS):
-        return _written(build_) or _write(build_)
+        try:
+            return _written(build_) or _write(build_)
+        finally:
+            artifacts.leave(build_.name)
 
 
 def _pinned(
-    spec: TrainingSetSpec, engine: Engine, tables: Tables, ledger: Ledger, directory: Path, progress: Progress
+    spec: TrainingSetSpec, engine: Engine, tables: Tables, ledger: Ledger, artifacts: Artifacts, progress: Progress
 ) -> _Build:
     window = spec.label.window
     snapshots = versions(tables, relations_of(spec.spine, [*spec.views, *([window] if window else [])]))
@@ -90,17 +103,17 @@ def _pinned(
         views=pinned_views(spec.views, snapshots),
         label=spec.label if window is None else replace(spec.label, window=pinned_views([window], snapshots)[0]),
     )
-    path = directory.resolve() / spec.name / f"{whole}.parquet"
-    return _Build(pinned, whole, snapshots, watermark, path, engine, ledger, progress)
+    return _Build(pinned, whole, snapshots, watermark, artifacts, engine, ledger, progress)
 
 
 def _written(build_: _Build) -> TrainingSetRecord | None:
     """The record of this set when its file is there too; a directory that was moved takes its sets along."""
     record = build_.ledger.get(TrainingSetRecord, build_.fingerprint)
-    if record is None or not build_.path.is_file():
+    if record is None or not build_.artifacts.has(build_.name):
         return None
-    if record.path != str(build_.path):
-        record = replace(record, path=str(build_.path))
+    address = build_.artifacts.address(build_.name)
+    if record.path != address:
+        record = replace(record, path=address)
         build_.ledger.put(record)
     return record
 
@@ -124,15 +137,17 @@ def _write(build_: _Build) -> TrainingSetRecord:
             expected=f"digest {before.digest[:16]}…, found {digest[:16]}…",
             mend="on-demand features may use nothing but their parameters: no clock, no random numbers, no files",
         )
+    statistics = _statistics(build_)
+    build_.artifacts.keep(build_.name)
     record = TrainingSetRecord(
         fingerprint=build_.fingerprint,
         name=spec.name,
         digest=digest,
-        path=str(build_.path),
+        path=build_.artifacts.address(build_.name),
         rows=counts["rows"],
         counts=counts,
         snapshots=dict(build_.snapshots),
-        statistics=_statistics(build_),
+        statistics=statistics,
         built_at=clock.now(),
     )
     build_.ledger.put(record)

@@ -13,7 +13,8 @@ from inseam.ir.metrics import Metric, metric
 from inseam.ir.records import AliasRecord, ModelVersionRecord, TrainingSetRecord
 from inseam.ir.training import LABEL, ModelSpec, Task
 from inseam.kernel.errors import DataError
-from inseam.ports.bundle import Bundle, open_bundle
+from inseam.ports.artifacts import Artifacts
+from inseam.ports.bundle import Bundle, open_kept
 from inseam.ports.ledger import Ledger
 from inseam.ports.training_rows import read_training_rows, training_schema
 
@@ -31,11 +32,11 @@ class Case:
     version: ModelVersionRecord
     record: TrainingSetRecord
     ledger: Ledger
-    models: Path
+    models: Artifacts
 
     @property
     def directory(self) -> Path:
-        return self.models / self.version.path
+        return self.models.here(self.version.path)
 
     @cached_property
     def champion(self) -> int | None:
@@ -45,7 +46,7 @@ class Case:
 
     @cached_property
     def bundle(self) -> Bundle:
-        return open_bundle(self.directory, self.version.digest)
+        return open_kept(self.models, self.version.path, self.version.digest)
 
     @cached_property
     def columns(self) -> Mapping[str, np.ndarray]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from inseam.ir.records import ModelVersionRecord
 from inseam.kernel.errors import InseamError, NotFoundError
-from inseam.ports.bundle import open_bundle
+from inseam.ports.bundle import open_kept
 from inseam.stages.register.case import Case
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ def _champions_output(case: Case, champion: int) -> np.ndarray:
     version = case.ledger.get(ModelVersionRecord, case.spec.name, champion)
     if version is None:
         raise NotFoundError("champion", "its version is not in the ledger")
-    bundle = open_bundle(case.models / version.path, version.digest)
+    bundle = open_kept(case.models, version.path, version.digest)
     missing = [name for name in bundle.manifest.encoding.names if name not in case.columns]
     if missing:
         raise NotFoundError("champion", f"the training set no longer has {', '.join(missing)}")

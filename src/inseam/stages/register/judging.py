@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 from inseam.ir.records import ModelVersionRecord, TrainingSetRecord, VerdictRecord
 from inseam.ir.training import GateSpec, ModelSpec
 from inseam.kernel import clock
 from inseam.kernel.errors import ConflictError
+from inseam.ports.artifacts import Artifacts
 from inseam.ports.ledger import Ledger
 from inseam.stages.register.case import Case
 from inseam.stages.register.gates import judge_gate
 
 
 def judge(
-    spec: ModelSpec, version: ModelVersionRecord, record: TrainingSetRecord, *, ledger: Ledger, models: Path
+    spec: ModelSpec, version: ModelVersionRecord, record: TrainingSetRecord, *, ledger: Ledger, models: Artifacts
 ) -> VerdictRecord:
     """Every gate's finding on the test rows of ``record``, stored under the present instant; passed when all are."""
     case = Case(spec, version, record, ledger, models)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 
 from inseam.ir.records import AliasRecord, ModelVersionRecord
 from inseam.ir.training import EndpointSpec
 from inseam.kernel.errors import DataError, InseamError, NotFoundError
-from inseam.ports.bundle import Bundle, open_bundle
+from inseam.ports.artifacts import Artifacts
+from inseam.ports.bundle import Bundle, open_kept
 from inseam.ports.ledger import Ledger
 from inseam.stages.serve.endpoint import Champion
 from inseam.stages.serve.predict import null_columns
@@ -20,7 +20,7 @@ ALIAS = "champion"
 class ChampionWatch:
     """Polls every ``poll_seconds`` on a thread of its own. What cannot be opened leaves the old champion in place.
 
-    ``objects`` is the directory under which the ledger's bundle paths lie. ``specs`` are the endpoints that it answers:
+    ``models`` is where the ledger's bundle paths lie. ``specs`` are the endpoints that it answers:
     a bundle that needs what they do not bring is refused. ``fingerprints`` are those of the views whose online rows are
     read: a bundle that was trained on another meaning of a view is refused too.
     """
@@ -29,18 +29,18 @@ class ChampionWatch:
         self,
         ledger: Ledger,
         model: str,
-        objects: Path,
+        models: Artifacts,
         *,
         specs: Sequence[EndpointSpec],
         fingerprints: Mapping[str, str] | None = None,
         poll_seconds: float = 1.0,
-        opener: Callable[[Path, str], Bundle] = open_bundle,
+        opener: Callable[[Artifacts, str, str], Bundle] = open_kept,
     ) -> None:
         self.current: Champion | None = None
         self.problem: str | None = f"no version of {model} has been promoted to {ALIAS}"
         self._ledger = ledger
         self._model = model
-        self._objects = objects
+        self._models = models
         self._specs = tuple(specs)
         self._fingerprints = dict(fingerprints or {})
         self._poll_seconds = poll_seconds
@@ -86,7 +86,7 @@ class ChampionWatch:
         record = self._ledger.get(ModelVersionRecord, self._model, alias.version)
         if record is None:
             raise NotFoundError(f"model:{self._model}", f"version {alias.version} is promoted and not in the ledger")
-        bundle = self._open(self._objects / record.path, record.digest)
+        bundle = self._open(self._models, record.path, record.digest)
         for spec in self._specs:
             check_fit(bundle, spec, self._fingerprints)
         warm(bundle)

@@ -14,6 +14,7 @@ import msgspec
 from inseam.ir.records import ModelVersionRecord, TrainingSetRecord
 from inseam.ir.training import Task
 from inseam.kernel.errors import ConflictError
+from inseam.ports.artifacts import Artifacts
 from inseam.ports.bundle import BundleManifest, read_manifest
 from inseam.ports.ledger import Ledger
 from inseam.ports.tracker import Tracker, Training
@@ -25,12 +26,12 @@ _STALE_SECONDS = 24 * 3600.0
 _OUTPUTS = {Task.BINARY: "probability", Task.MULTICLASS: "probabilities", Task.REGRESSION: "value"}
 
 
-def track(*, models: Path, ledger: Ledger, tracker: Tracker) -> tuple[str, ...]:
+def track(*, models: Artifacts, ledger: Ledger, tracker: Tracker) -> tuple[str, ...]:
     """Hand over every version that still waits, and return those that the tracker did not take, as ``model@version``.
 
     What fails is a warning and waits for the next call: nothing that was trained depends on the tracker.
     """
-    places = [place for place in (models.parent / UNTRACKED).glob("*") if place.is_dir()]
+    places = [place for place in (models.directory.parent / UNTRACKED).glob("*") if place.is_dir()]
     if not places:
         return ()
     versions = {version.provenance.get("run"): version for version in ledger.select(ModelVersionRecord)}
@@ -47,7 +48,7 @@ def track(*, models: Path, ledger: Ledger, tracker: Tracker) -> tuple[str, ...]:
 
 
 def _hand_over(
-    place: Path, version: ModelVersionRecord, models: Path, ledger: Ledger, tracker: Tracker
+    place: Path, version: ModelVersionRecord, models: Artifacts, ledger: Ledger, tracker: Tracker
 ) -> Exception | None:
     name = f"{version.model}@{version.version}"
     try:
@@ -68,9 +69,9 @@ def _sweep(place: Path) -> None:
         shutil.rmtree(place, ignore_errors=True)
 
 
-def _training(version: ModelVersionRecord, models: Path, files: Path, ledger: Ledger) -> Training:
+def _training(version: ModelVersionRecord, models: Artifacts, files: Path, ledger: Ledger) -> Training:
     provenance = version.provenance
-    bundle = models / version.path
+    bundle = models.here(version.path)
     record = ledger.get(TrainingSetRecord, version.training_set)
     tags = {
         "model_fingerprint": version.fingerprint,

@@ -12,6 +12,7 @@ from inseam.ir.training import ModelSpec
 from inseam.kernel import clock
 from inseam.kernel.errors import ConflictError
 from inseam.kernel.types import Field
+from inseam.ports.artifacts import Artifacts
 from inseam.ports.bundle import BundleManifest, ViewUse, write_manifest
 from inseam.ports.ledger import Ledger
 from inseam.ports.model_format import Predictor
@@ -37,7 +38,7 @@ def train(
     views: tuple[ViewUse, ...],
     inputs: tuple[Field, ...],
     ledger: Ledger,
-    models: Path,
+    models: Artifacts,
     repository: Path | None,
     run: str,
     progress: Progress = silent,
@@ -45,7 +46,7 @@ def train(
 ) -> ModelVersionRecord:
     """Fit the model on the training set's train part and register it as the next version.
 
-    ``models`` is the directory of bundles; ``repository`` the project's checkout, whose commit is noted; ``run`` the id
+    ``models`` is where bundles are kept; ``repository`` the project's checkout, whose commit is noted; ``run`` the id
     of the run that this is done in, under which it is tracked. ``params`` replace declared ones and switch tuning off.
     What is evaluated is the saved model, loaded as serving loads it. A process killed at any instant leaves no version,
     or a whole one.
@@ -66,20 +67,21 @@ def train(
         "unlabelled_test_rows": test.dropped,
     }
     if spec.tune is not None and params is None:
-        search = tune(spec, record, function, data, ledger=ledger, models=models, progress=progress)
+        search = tune(spec, record, function, data, ledger=ledger, models=models.directory, progress=progress)
         chosen |= search.params
         provenance["tune"] = search.summary
     progress("train: fit", 0, 1)
     model = fit(subject, function, data.lent(), chosen)
     progress("train: fit", 1, 1)
-    with draft(models, spec.name) as place:
+    with draft(models.directory, spec.name) as place:
         format_name, predictor = save_and_load(subject, model, place, spec.task, data.X.to_numpy())
         write_manifest(place, _manifest(spec, record, data, format_name, keys, views, inputs))
         metrics, output = _evaluated(spec, data, test, predictor, keys, progress)
         digest = publish(place)
+    models.keep(f"{spec.name}/{digest}")
     asked = partial(format_for(subject, model).importances, model, data.encoding.names)
     metrics["importances"] = importances_of(spec.name, asked)
-    with waiting(models, run) as files:
+    with waiting(models.directory, run) as files:
         write_evidence(files, spec, test.truth, output, metrics, classes=data.classes)
     return _register(spec, record, format_name, chosen, digest, metrics, provenance, ledger)
 

@@ -12,18 +12,24 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import redis
 from fastapi.testclient import TestClient
+from psycopg import sql
 
 from inseam.ir.records import ErasureRecord, LoadRecord, TrainingSetRecord
 from inseam.kernel.clock import parse_instant
 from inseam.kernel.errors import ConflictError, DataError, NotFoundError
 from inseam.run import forgetting, learning
 from inseam.run.serving import application
+from inseam.run.settings import read_settings
 from inseam.run.workspace import Workspace
 from inseam.run.workspace import open as open_workspace
+from inseam.testing.postgres import postgres_server
+from inseam.testing.redis import WHY_NOT, is_installed, redis_server
 
 GONE = "zebra-0815"
 OTHERS = [f"c-{number:02d}" for number in range(40)]
@@ -191,6 +197,68 @@ def test_online_no_row_of_it_is_found_and_others_are_as_they_were(workspace: Wor
     assert not [table for table in online.tables() if table.startswith("busy@")], "to be built anew"
     workspace.freshen("busy", is_once=True)
     assert [table for table in online.tables() if table.startswith("busy@")]
+
+
+@pytest.fixture(params=["redis", "postgres"])
+def server(request: pytest.FixtureRequest) -> Iterator[dict[str, str]]:
+    """What the environment says of an empty online store on a server."""
+    if request.param == "redis" and not is_installed():
+        pytest.skip(WHY_NOT)
+    with redis_server() if request.param == "redis" else postgres_server() as started:
+        url = started if isinstance(started, str) else started.url
+        url += f"{'&' if '?' in url else '?'}timeout=10s"
+        yield {"INSEAM_ONLINE": request.param, "INSEAM_ONLINE_URL": url}
+
+
+def returned(server: dict[str, str]) -> bytes:
+    """All that a server has to give: keys, rows, tiles and marks."""
+    url = server["INSEAM_ONLINE_URL"].removesuffix("timeout=10s").rstrip("?&")
+    found: list[bytes] = []
+    if server["INSEAM_ONLINE"] == "redis":
+        with redis.Redis.from_url(url) as client:
+            for key in client.scan_iter():
+                found += [key, client.type(key)]
+                if found[-1] == b"hash":
+                    found += [cell for pair in client.hgetall(key).items() for cell in pair]
+                else:
+                    found += client.smembers(key) if found[-1] == b"set" else [client.get(key)]
+    else:
+        with psycopg.connect(url) as connection:
+            tables = connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'inseam_online'").fetchall()
+            for (table,) in tables:
+                rows = connection.execute(sql.SQL("SELECT * FROM inseam_online.{}").format(sql.Identifier(table)))
+                found += [cell if isinstance(cell, bytes) else str(cell).encode() for row in rows for cell in row]
+    return b"\n".join(found)
+
+
+def test_a_server_gives_nothing_of_a_forgotten_customer_and_all_of_the_others(
+    project: Path, server: dict[str, str]
+) -> None:
+    at, others = parse_instant(NOON), [{"customer_id": "c-01"}, {"customer_id": "c-02"}]
+    with Workspace(read_settings(project, variables=server)) as workspace:
+        workspace.materialize("spend", "visits", "mailed", as_of=at)
+        workspace.freshen("recent", "busy", is_once=True)
+        before = workspace.fetch(["spend", "mailed"], others, at=at).values
+        online = workspace.context.online
+        counts = {table.partition("@")[0]: online.count(table) for table in online.tables()}
+        assert GONE.encode() in returned(server)
+
+        erasure = workspace.forget("customer", GONE)
+
+        assert GONE.encode() not in returned(server)
+        assert b"c-01" in returned(server)
+        gone = {place.partition("@")[0]: rows for place, rows in erasure.erased.items() if place.startswith("online ")}
+        assert gone == {"online spend": 1, "online visits": 3, "online mailed": 1, "online recent": 1}
+        assert {table.partition("@")[0]: online.count(table) for table in online.tables()} == {
+            "spend": counts["spend"] - 1,
+            "visits": counts["visits"] - 3,
+            "mailed": counts["mailed"] - 1,
+            "recent": 2,
+        }, "one head of another and what is applied; busy counted its clicks, and is built anew"
+        read = workspace.fetch(["spend", "mailed"], [{"customer_id": GONE}, *others], at=at)
+        assert [read.is_missing[view][0] for view in ("spend", "mailed")] == [True, True]
+        assert {view: values[1:] for view, values in read.values.items()} == before
+        assert f"online {server['INSEAM_ONLINE']}" in erasure.left, "its own files and backups are its own"
 
 
 def test_what_comes_later_is_dropped_and_counted(project: Path, workspace: Workspace) -> None:

@@ -22,6 +22,7 @@ QUICK = {
     "materialize.py": ["--entities", "50000", "--events", "100000"],
     "fresh.py": ["--rounds", "3"],
     "ingest.py": [],
+    "push.py": ["--seconds", "15"],
     "serving.py": ["--rounds", "1", "--seconds", "2"],
 }
 FULL = {
@@ -32,6 +33,7 @@ FULL = {
     "materialize.py": [],
     "fresh.py": [],
     "ingest.py": [],
+    "push.py": [],
     "serving.py": ["--rounds", "3", "--seconds", "5"],
 }
 STARTUP = {"import inseam": ["-c", "import inseam"], "inseam --help": ["-m", "inseam.surface.cli.main", "--help"]}

@@ -19,12 +19,12 @@ from inseam.kernel.types import Schema
 from inseam.plan.schemas import Schemas
 from inseam.ports.progress import Progress, silent
 from inseam.ports.wiping import Wiping
+from inseam.run.compacting import move_log
 from inseam.run.context import Context
 from inseam.run.erasure_record import AskedKey, key_of, record_of, rows_of
 from inseam.run.receipt import LOG
 from inseam.run.remains import remains
 from inseam.run.runs import run
-from inseam.run.serving import compact
 from inseam.run.streaming import drain, stream_sources
 
 if TYPE_CHECKING:
@@ -127,7 +127,7 @@ class _Forgetting:
 
         if self._held is None:
             return
-        compact(self._context, wait_seconds=_WAIT_SECONDS)
+        move_log(self._context, wait_seconds=_WAIT_SECONDS)
         for name in stream_sources(self._context):
             drain(self._context, name)
         leases = self._context.ledger.lease

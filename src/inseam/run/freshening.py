@@ -16,6 +16,7 @@ from inseam.kernel.clock import SECOND
 from inseam.kernel.errors import ConflictError, NotFoundError, RefusedError, UnavailableError
 from inseam.plan.meaning import lineage
 from inseam.ports.progress import Progress, silent
+from inseam.run.compacting import tidy_source
 from inseam.run.context import Context
 from inseam.run.runs import run
 from inseam.run.settling import settle
@@ -73,10 +74,16 @@ def freshen(
         of_source: dict[str, list[Freshener]] = {}
         for view in views:
             of_source.setdefault(source_of(view.rows).name, []).append(_freshener(context, view.name, progress))
+        untidy = dict.fromkeys(of_source, 0)
         while True:
             for source, fresheners in of_source.items():
                 try:
-                    _step(context, source, fresheners, told or _unheard)
+                    version = _step(context, source, fresheners, told or _unheard)
+                    if (
+                        version >= untidy[source]
+                    ):  # a load is a snapshot and a file; nobody waits for this one's boundary
+                        tidy_source(context, source)
+                        untidy[source] = version + context.settings.compact_files
                 except (UnavailableError, ConflictError, NotFoundError):
                     if is_once:
                         raise
@@ -156,14 +163,17 @@ def _freshener(context: Context, name: str, progress: Progress) -> Freshener:
     )
 
 
-def _step(context: Context, source: str, fresheners: Sequence[Freshener], told: Told) -> None:
+def _step(context: Context, source: str, fresheners: Sequence[Freshener], told: Told) -> int:
+    """One step of the views of a source; the newest snapshot that they read."""
     through = settle(context, context.project.get(Source, source))
-    history = _history(context, source)
+    history, version = _history(context, source), 0
     for one in fresheners:
         began = time.monotonic()
         done = one.step(through, history)
         seconds, behind = time.monotonic() - began, (clock.now() - done.boundary) / SECOND
         told(Freshness(done.view, done.boundary, done.version, done.rows, done.entities, seconds, behind))
+        version = max(version, done.version)
+    return version
 
 
 def _pause(fresheners: Sequence[Freshener]) -> float:

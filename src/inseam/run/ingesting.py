@@ -12,6 +12,7 @@ from inseam.define.training_set import TrainingSet
 from inseam.ir.records import LoadRecord
 from inseam.kernel.errors import InseamError, Problem
 from inseam.ports.progress import Progress, silent
+from inseam.run.compacting import tidy_source
 from inseam.run.context import Context
 from inseam.run.runs import run
 from inseam.run.streaming import drain
@@ -34,6 +35,8 @@ def ingest(
     if source.location is not None or source.query is not None:
         loaded = _ingest(context, name, is_history=is_history, watermark=watermark, progress=progress)
     pushed = drain(context, name, progress=progress) if source.stream else None
+    if loaded or pushed:
+        tidy_source(context, name)
     return loaded or pushed
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -11,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from inseam.define.endpoint import Endpoint
 from inseam.define.project import Project
-from inseam.ir.records import ErasureRecord
 from inseam.kernel.errors import NotFoundError
 from inseam.plan.meaning import lineage
 from inseam.run.audit import agreements
+from inseam.run.compacting import move_log, tidy
 from inseam.run.context import Context
 from inseam.run.online import endpoint_reader
 from inseam.run.receipt import LOG
@@ -99,15 +98,7 @@ def _served(context: Context, name: str, settings: ServeSettings, breaker: Break
     return ServedEndpoint(spec, watch, endpoint_reader(context, name, guard), guard)
 
 
-def compact(context: Context, *, wait_seconds: float = 0.0) -> Mapping[str, int]:
-    """Move the sealed segments of the prediction log into Delta tables, each exactly once; rows by table."""
-    from inseam.ir.forgotten import Forgotten
-    from inseam.stages.serve.compact import compact as move
-
-    forgotten = Forgotten(context.ledger.select(ErasureRecord))
-    return move(context.path(LOG), context.tables, forgotten, wait_seconds=wait_seconds)
-
-
 def _tend(context: Context) -> None:
-    compact(context)
+    moved = move_log(context)
     drain_all(context)
+    tidy(context, [*moved, *(f"sources/{name}" for name in stream_sources(context))])

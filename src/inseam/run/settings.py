@@ -57,6 +57,9 @@ class Settings:
     """The most memory that the engine may take for data."""
     threads: int = 0
     """Worker threads of the engine; 0: one a core."""
+    compact_files: int = 64
+    """So many small files of a table, side by side, are made one when a load has added to them; 0: only when
+    `inseam compact` names the table."""
     consume: Mapping[str, str] = field(default_factory=dict, repr=False)
     """By stream source, the URL at which its rows are published: the environment's tables ``consume.SOURCE``, each
     overridden by ``INSEAM_CONSUME_<SOURCE>_URL``, its password by ``INSEAM_CONSUME_<SOURCE>_PASSWORD_FILE``."""
@@ -77,6 +80,10 @@ class Settings:
 
 
 _ELSEWHERE = ("root", "project", "definitions", "environment", "consume", "serve")
+_NUMBERS = {
+    "threads": "a whole number, 0 for one a core",
+    "compact_files": "a whole number, 0 for never by itself",
+}
 _CHOICES = tuple(one.name for one in fields(Settings) if one.name not in _ELSEWHERE)
 
 
@@ -175,9 +182,9 @@ def _typed(values: Mapping[str, Any], where: str) -> dict[str, Any]:
     _only_known(values, (*_CHOICES, "consume", "serve"), where)
     typed: dict[str, Any] = {}
     for key, value in values.items():
-        if key == "threads":
+        if key in _NUMBERS:
             if not str(value).isdecimal():
-                raise SettingError(where, f"threads is {value!r}", expected="a whole number, 0 for one a core")
+                raise SettingError(where, f"{key} is {value!r}", expected=_NUMBERS[key])
             typed[key] = int(value)
         elif isinstance(value, str):
             typed[key] = value

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     )
     from inseam.plan.catalogue import Match
     from inseam.run.apply import Applied
+    from inseam.run.compacting import Compaction
     from inseam.run.consuming import Told as Heard
     from inseam.run.describe import Description
     from inseam.run.erasure_record import AskedKey
@@ -232,11 +233,14 @@ class Workspace:
 
         serve(self.context, is_open_allowed=is_open_allowed, **told)
 
-    def compact(self) -> Mapping[str, int]:
-        """Move the sealed segments of the prediction log into Delta tables."""
-        from inseam.run.serving import compact
+    def compact(self, *tables: str, progress: Progress = silent) -> Compaction:
+        """Move the prediction log's sealed segments into its tables, and merge small files where a table has many.
 
-        return compact(self.context)
+        With the names of tables (``sources/orders``): merge all small files of just these.
+        """
+        from inseam.run.compacting import compact
+
+        return compact(self.context, tables, progress=progress)
 
     def forget(self, entity: str, key: AskedKey, *, is_dry_run: bool = False, progress: Progress = silent) -> Erasure:
         """Erase an entity from everything that is kept, for good; rows of it that come later are dropped."""

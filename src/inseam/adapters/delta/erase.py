@@ -50,11 +50,12 @@ class Erasure:
         self._location, self._table, self._schema = location, table, schema
         self._directory = location.path(table)
         self._is_gone = _condition(table, schema, cells)
+        self._copies: set[str] = set()
 
     def count(self) -> int:
         """How many there are, in files of any snapshot."""
         added, _ = self._commits()
-        return sum(count for name, count in self._found().items() if name in added)
+        return self._rows(self._found(), added)
 
     def carry_out(self, make_checkpoint: Callable[[int], None]) -> int:
         """Erase them; how many there were. Each step leaves a table that can be read, and is found done by the next."""
@@ -67,7 +68,11 @@ class Erasure:
             self._location.rewrite_log_entry(self._table, version, text)
         self._clean_up([moved[name].name if name in moved else name for name in added], make_checkpoint)
         self._take_out(self._abandoned(name for name in found if name not in added))
-        return sum(found[name] for name in moved)
+        return self._rows(found, added)
+
+    def _rows(self, found: Mapping[str, int], added: Iterable[str]) -> int:
+        """How many rows they are: those of a merged file came with the files that it was made of."""
+        return sum(found.get(name, 0) for name in added if name not in self._copies)
 
     def _commits(self) -> tuple[dict[str, list[int]], dict[str, list[int]]]:
         """By data file: the versions that add it, and those that remove it."""
@@ -76,7 +81,10 @@ class Erasure:
             for line in self._location.log_entry(self._table, version).splitlines():
                 action = json.loads(line)
                 for kind in found.keys() & action.keys():
-                    found[kind].setdefault(unquote(action[kind]["path"]), []).append(version)
+                    name = unquote(action[kind]["path"])
+                    found[kind].setdefault(name, []).append(version)
+                    if kind == "add" and not action[kind]["dataChange"]:
+                        self._copies.add(name)
         return found["add"], found["remove"]
 
     def _found(self) -> dict[str, int]:

@@ -74,6 +74,20 @@ class Location:
             file.write(text.encode())
         self.filesystem.move(f"{path}.new", path)
 
+    def add_log_entry(self, table: str, version: int, text: str) -> bool:
+        """Make a commit, in one step; False where somebody else has made that version."""
+        path = f"{self.path(table)}/{LOG}/{version:020d}.json"
+        hidden = f"{path}.{uuid.uuid4().hex}.new"
+        with self.filesystem.open_output_stream(hidden) as file:
+            file.write(text.encode())
+        try:
+            os.link(hidden, path)
+        except FileExistsError:
+            return False
+        finally:
+            self.filesystem.delete_file(hidden)
+        return True
+
     def names(self, directory: str) -> dict[str, float]:
         """The files of a directory below the root, each with the time of its last change, in seconds."""
         found = self.filesystem.get_file_info(pafs.FileSelector(f"{self._base}/{directory}", allow_not_found=True))
@@ -138,6 +152,15 @@ class ObjectLocation(Location):
 
     def rewrite_log_entry(self, table: str, version: int, text: str) -> None:
         self._store.put(f"{table}/{LOG}/{version:020d}.json", text.encode())
+
+    def add_log_entry(self, table: str, version: int, text: str) -> bool:
+        from obstore.exceptions import AlreadyExistsError
+
+        try:
+            self._store.put(f"{table}/{LOG}/{version:020d}.json", text.encode(), mode="create")
+        except AlreadyExistsError:
+            return False
+        return True
 
     def names(self, directory: str) -> dict[str, float]:
         found = self._store.list_with_delimiter(directory)["objects"]

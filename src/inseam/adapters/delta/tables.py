@@ -18,12 +18,14 @@ from deltalake import Schema as DeltaSchema
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 from deltalake.transaction import create_table_with_add_actions
 
+from inseam.adapters.delta.compact import Compaction, File, runs
 from inseam.adapters.delta.files import DataFiles
 from inseam.adapters.delta.location import locate
 from inseam.ir.relation import INGESTED_AT
 from inseam.kernel.errors import ConflictError, DataError, DefinitionError, InseamError, NotFoundError
 from inseam.kernel.names import did_you_mean
 from inseam.kernel.types import Schema
+from inseam.ports.compacting import Compacted
 from inseam.ports.rows import Given
 from inseam.ports.tables import CommitKey, Snapshot
 
@@ -104,10 +106,7 @@ class DeltaTables:
         opened = self._open(table, version)
         if opened is None:
             raise self._missing(table)
-        # Sorted, because the log lists its newest files first: file names carry the instant of their writing.
-        # As a stream, because `pa.table` loads pandas to see that it is no frame of it.
-        actions = pa.RecordBatchReader.from_stream(opened.get_add_actions(flatten=True)).read_all()
-        actions = actions.sort_by([("modification_time", "ascending"), ("path", "ascending")])
+        actions = _in_order(opened)
         actions = actions if since is None else _ingested_after(actions, since)
         directory = self._location.path(table)
         schema = Schema.from_arrow(_arrow_schema(opened))
@@ -142,6 +141,21 @@ class DeltaTables:
                 self._location.uri(table), version=version, storage_options=dict(self._location.options)
             ).create_checkpoint()
         )
+
+    @_told
+    def compact(self, table: str, *, fewest: int, seen: Callable[[int], None] | None = None) -> Compacted | None:
+        """`inseam.ports.compacting.Compacting`."""
+        opened = self._open(table)
+        if opened is None:
+            raise self._missing(table)
+        files = _files(opened)
+        merged = runs(files, fewest)
+        if not merged:
+            return None
+        compaction = Compaction(self._location, table, merged, lambda: self._open(table) or opened)
+        version = compaction.carry_out(_arrow_schema(opened), seen)
+        self._checkpoint(table, version)
+        return Compacted(version, len(files), len(files) - sum(len(run) - 1 for run in merged))
 
     @_told
     def list(self) -> tuple[str, ...]:
@@ -317,6 +331,22 @@ def _check_types(table: str, held: Schema, schema: pa.Schema) -> Schema:
                 mend="cast the column, or replace the table",
             )
     return held
+
+
+def _in_order(opened: DeltaTable) -> pa.Table:
+    """What the log says of the snapshot's files, as their rows came.
+
+    Sorted, because the log lists its newest files first: file names carry the instant of their writing.
+    """
+    # As a stream, because `pa.table` loads pandas to see that it is no frame of it.
+    actions = pa.RecordBatchReader.from_stream(opened.get_add_actions(flatten=True)).read_all()
+    return actions.sort_by([("modification_time", "ascending"), ("path", "ascending")])
+
+
+def _files(opened: DeltaTable) -> Sequence[File]:
+    actions = _in_order(opened)
+    names = map(unquote, actions["path"].to_pylist())
+    return [*map(File, names, actions["size_bytes"].to_pylist(), actions["modification_time"].to_pylist())]
 
 
 def _ingested_after(actions: pa.Table, instant: int) -> pa.Table:

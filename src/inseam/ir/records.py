@@ -48,6 +48,8 @@ class LoadRecord:
     """
 
     KEY: ClassVar[tuple[str, ...]] = ("source", "number")
+    SOUGHT_BY: ClassVar[tuple[str, ...]] = ("source", "status", "is_history")
+    """A stream has a load a second, and each step of its views looks for those that are begun or of history."""
     source: str
     number: int
     status: str

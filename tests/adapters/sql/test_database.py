@@ -109,3 +109,10 @@ def test_opening_a_ledger_that_is_up_to_date_imports_no_alembic(url):
     )
     found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert found.stdout == "[]\n"
+
+
+def test_what_is_looked_for_each_second_is_not_searched_for_among_all_loads(url):
+    ledger = SqlLedger(url)
+    asked = "EXPLAIN QUERY PLAN SELECT number FROM ledger_load WHERE source = 'orders' AND status = 'begun'"
+    with ledger._database.engine.connect() as connection:
+        assert "USING INDEX ix_ledger_load (source=? AND status=?)" in str(connection.exec_driver_sql(asked).all())

@@ -14,12 +14,14 @@ from sqlalchemy import (
     Boolean,
     Column,
     Identity,
+    Index,
     Integer,
     MetaData,
     String,
     Table,
     UniqueConstraint,
 )
+from sqlalchemy.schema import SchemaItem
 from sqlalchemy.types import TypeEngine
 
 from inseam.ir.records import RECORDS
@@ -29,7 +31,7 @@ ORDER = "_order"
 VERSION_TABLE = "ledger_revision"
 """Where the schema's revision is kept. Not Alembic's usual name: MLflow may live in the same database."""
 
-metadata = MetaData(naming_convention={"pk": "pk_%(table_name)s", "uq": "uq_%(table_name)s"})
+metadata = MetaData(naming_convention={"pk": "pk_%(table_name)s", "uq": "uq_%(table_name)s", "ix": "ix_%(table_name)s"})
 
 
 def table_name(kind: type[Any]) -> str:
@@ -63,15 +65,16 @@ def _order_column() -> Column[int]:
 
 
 def record_table(kind: type[Any]) -> Table:
-    """The table of one kind: the order column, the fields, and its ``KEY`` as a unique constraint."""
+    """The table of one kind: the order column, the fields, its ``KEY`` as unique, its ``SOUGHT_BY`` as an index."""
     hints = get_type_hints(kind)
     columns: list[Column[Any]] = []
     for name in field_names(kind):
         type_, is_nullable = _column_type(hints[name])
         columns.append(Column(name, type_, nullable=is_nullable))
-    return Table(
-        table_name(kind), metadata, _order_column(), *columns, UniqueConstraint(*kind.KEY), sqlite_autoincrement=True
-    )
+    rules: list[SchemaItem] = [UniqueConstraint(*kind.KEY)]
+    if sought := getattr(kind, "SOUGHT_BY", None):
+        rules.append(Index(None, *sought))
+    return Table(table_name(kind), metadata, _order_column(), *columns, *rules, sqlite_autoincrement=True)
 
 
 TABLES: dict[type[Any], Table] = {kind: record_table(kind) for kind in RECORDS}

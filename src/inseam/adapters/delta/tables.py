@@ -249,13 +249,14 @@ class DeltaTables:
 
     def _version_of(self, table: str, opened: DeltaTable, base: int, properties: CommitProperties) -> int:
         """The version that a commit on ``base`` became: delta-rs does not say, and others may have come between."""
+        mark = (properties.custom_metadata or {})[COMMIT]
+        # Mostly the next one; to ask for the newest reads the names of all commits.
+        if mark in self._location.log_entry(table, base + 1):
+            return base + 1
         opened.update_incremental()
         newest = int(opened.version())
-        if newest == base + 1:
-            return newest
-        mark = (properties.custom_metadata or {})[COMMIT]
         # `DeltaTable.history` miscounts its versions while others commit: the log itself is asked.
-        found = (v for v in range(base + 1, newest + 1) if mark in self._location.log_entry(table, v))
+        found = (v for v in range(base + 2, newest + 1) if mark in self._location.log_entry(table, v))
         version = next(found, None)
         if version is None:
             raise DataError(

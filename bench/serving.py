@@ -136,9 +136,9 @@ def make_app(directory: str, durability: str):
     settings = ServeSettings(durability=Durability(durability))
     ledger = adapter("ledger", "sql")(f"sqlite:///{root / 'ledger.db'}")
     store = adapter("online", "lmdb")(root / "online", is_readonly=True)
-    champion = ChampionWatch(ledger, "bench", Artifacts(root / "models"), specs=[spec()])
     reader = FeatureReader(store, [(view, "bench") for view in views()], Schema(KEYS))
-    served = ServedEndpoint(spec(), champion, reader)
+    champion = ChampionWatch(ledger, "bench", Artifacts(root / "models"), served_as=lambda _: (spec(), reader))
+    served = ServedEndpoint(spec(), champion)
     return create_app([served], log=PredictionLog(root / "log", settings), settings=settings, on_close=store.close)
 
 

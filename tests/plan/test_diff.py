@@ -138,7 +138,7 @@ def test_a_renamed_source_is_removed_and_created(shop):
 
 
 def test_a_plan_is_plain_data(shop):
-    work = (Work("materialize", "spend", "it has no online rows", 10),)
+    work = (Work("materialize", "spend", "it has no online rows", 10, bytes=400, entities=5),)
     plan = Plan("shop", "0", compare(shop(), []), work)
     data = msgspec.json.decode(msgspec.json.encode(plan.as_dict()))
     assert data["has_changes"] is True
@@ -150,5 +150,8 @@ def test_a_plan_is_plain_data(shop):
         "reason": "it has no online rows",
         "rows": 10,
         "is_destructive": False,
+        "bytes": 400,
+        "entities": 5,
+        "seconds": None,
     }
     assert len(plan.of(Change.CREATED)) == len(plan.changes)

@@ -12,7 +12,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
+from inseam.ir.records import ViewVersionRecord
 from inseam.kernel.errors import NotFoundError, RefusedError
 from inseam.run.serving import application
 from inseam.run.workspace import open as open_workspace
@@ -99,17 +100,21 @@ def test_a_prediction_survives_kill_and_replays_to_the_bit(served_project: Path)
 
 
 @pytest.mark.slow
-def test_a_replay_says_what_differs_when_history_was_rewritten(tmp_path: Path, served_project: Path) -> None:
-    with open_workspace(served_project) as workspace:
-        definition = served_project / "shop" / "definitions.py"
-        text = definition.read_text()
+def test_a_replay_is_by_the_definition_that_was_served(served_project: Path) -> None:
+    definition = served_project / "shop" / "definitions.py"
+    text = definition.read_text()
     with serving(served_project) as (_, port):
         _, answer = post(port, "/endpoints/lapse/predict", {"customer_id": 9})
     prediction = answer["predictions"][0]["id"]
     try:
         definition.write_text(text.replace('"spend_90d": sum("amount", over="90d")', '"spend_90d": sum("amount")'))
         with open_workspace(served_project) as workspace:
+            assert workspace.replay(prediction).is_equal
+            ledger = workspace.context.ledger
+            (version,) = ledger.select(ViewVersionRecord, view="spend")
+            ledger.delete(version)
             replay = workspace.replay(prediction)
+            ledger.put(version)
     finally:
         definition.write_text(text)
 
@@ -134,6 +139,43 @@ def test_a_promotion_is_picked_up_live(served_project: Path) -> None:
             time.sleep(0.1)
         assert before["model_version"] == 1
         workspace.roll_back("lapse")
+
+
+def until(is_so: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 60
+    while not is_so():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+def test_a_changed_view_is_served_as_its_champion_knows_it_and_switched_with_the_champion(
+    tmp_path: Path, served_project: Path
+) -> None:
+    root = tmp_path / "copied"
+    shutil.copytree(served_project, root, ignore=shutil.ignore_patterns("predictions"))
+    body = {"rows": [{"customer_id": number} for number in range(1, 30)]}
+
+    def predict(client: TestClient) -> tuple[int, list[float]]:
+        answer = client.post("/endpoints/lapse/predict", json=body)
+        assert answer.status_code == 200, answer.text
+        told = answer.json()
+        return told["model_version"], [one["probability"] for one in told["predictions"]]
+
+    with TestClient(application(root, "default")) as client:
+        before = predict(client)
+    definition = root / "shop" / "definitions.py"
+    text = definition.read_text().replace('"spend_90d": sum("amount", over="90d")', '"spend_ever": sum("amount")')
+    definition.write_text(text)
+    with TestClient(application(root, "default")) as client, open_workspace(root) as workspace:
+        assert predict(client) == before, "a server that is started with new definitions"
+        trained = workspace.train("lapse", can_promote=False)
+        workspace.promote("lapse", trained.version.version, is_forced=True)
+        until(lambda: "not all online rows" in client.get("/ready").text)
+        assert predict(client) == before
+        workspace.apply()
+        until(lambda: predict(client)[0] == trained.version.version)
+        found = workspace.audit("lapse")[0]
+        assert (found.outdated > 0, found.rows > 0, found.equal == found.rows) == (True, True, True)
 
 
 def test_an_audit_holds_what_was_served_against_the_tables(tmp_path: Path, served_project: Path) -> None:

@@ -170,6 +170,22 @@ class MaterializationRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class ViewVersionRecord:
+    """A view as it was when its online rows were first written: by this they are computed and read, whatever is
+    declared by then. Forgotten with the rows.
+    """
+
+    KEY: ClassVar[tuple[str, ...]] = ("view", "fingerprint")
+    view: str
+    fingerprint: str
+    is_fresh: bool
+    """Whether it is kept in tiles."""
+    definition: dict[str, Any]
+    """See `inseam.ir.view_record`."""
+    made_at: int
+
+
+@dataclass(frozen=True, slots=True)
 class AuditRecord:
     """The last audit of a view, or of an on-demand feature: how many of the reads that were drawn and computed again
     agree in every value. It names no entity and holds no value; earlier audits are among the runs.
@@ -217,6 +233,7 @@ RECORDS = (
     VerdictRecord,
     AliasRecord,
     MaterializationRecord,
+    ViewVersionRecord,
     AuditRecord,
     ErasureRecord,
 )

@@ -45,13 +45,20 @@ class DefinitionChange:
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """One thing to run so that what is stored matches what is declared. ``rows``: how many it will read, if known."""
+    """One thing to run so that what is stored matches what is declared.
+
+    ``rows`` and ``bytes``: how many it will read; ``entities``: how many it will write; ``seconds``: how long it will
+    take by what it took before. None: not known.
+    """
 
     verb: str
     subject: str
     reason: str
     rows: int | None = None
     is_destructive: bool = False
+    bytes: int | None = None
+    entities: int | None = None
+    seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

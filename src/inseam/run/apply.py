@@ -27,9 +27,11 @@ from inseam.plan.diff import Change, Plan, Work, compare, record_of, removed_sou
 from inseam.plan.meaning import lineage
 from inseam.ports.progress import Progress, silent
 from inseam.run.context import Context
-from inseam.run.online import materialize_view
+from inseam.run.online import write_version
+from inseam.run.price import price
 from inseam.run.runs import run
 from inseam.run.unread import PRUNE, forget, prune, unread
+from inseam.run.view_versions import declared
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +67,16 @@ def _materializations(context: Context) -> Iterator[Work]:
             MaterializationRecord, view=view.name, fingerprint=lineage(view), status="committed"
         )
         if not committed:
-            rows = context.tables.snapshot(f"sources/{source}").rows
-            yield Work("materialize", view.name, "it has no online rows under this definition", rows)
+            cost = price(context, view)
+            yield Work(
+                "materialize",
+                view.name,
+                "it has no online rows under this definition",
+                cost.rows,
+                bytes=cost.bytes,
+                entities=cost.entities,
+                seconds=cost.seconds,
+            )
 
 
 def _drops(context: Context, sources: tuple[str, ...]) -> Iterator[Work]:
@@ -104,14 +114,16 @@ def apply(
                 mend="give --destroy if they shall go, or declare them again",
             )
         with run(context.ledger, "apply", context.project.name, plan.fingerprint) as opened:
-            _record(context, plan)
             done = tuple(work for work in plan.work if _do(context, plan, work, as_of, progress))
+            _record(context, plan)
             opened.outputs = {"done": [f"{w.verb} {w.subject}" for w in done]}
     return Applied(plan, done, tuple(w for w in plan.work if w.verb == "ingest"))
 
 
 def _record(context: Context, plan: Plan) -> None:
-    """Definitions are recorded first: what they still lack is then found from state, however often this is killed."""
+    """Definitions are recorded last, and at once: until then views answer by name under those before, whose rows are
+    whole. What is still to be done is found from state, however often this is killed.
+    """
     now = clock.now()
     present = {str(item.ref): item for item in context.project.declarations}
     context.ledger.put(
@@ -127,7 +139,7 @@ def _record(context: Context, plan: Plan) -> None:
 def _do(context: Context, plan: Plan, work: Work, as_of: int | None, progress: Progress) -> bool:
     """Whether it was done: loads are left to their own verb, rows that are being written for another time."""
     if work.verb == "materialize":
-        materialize_view(context, work.subject, as_of=as_of, progress=progress)
+        write_version(context, declared(context, work.subject), as_of=as_of, progress=progress)
     elif work.verb == "drop":
         reached = next((c.reaches for c in plan.changes if c.ref == f"source:{work.subject}"), ())
         _drop_source(context, work.subject, reached)

@@ -17,8 +17,9 @@ from inseam.kernel.errors import NotFoundError
 from inseam.kernel.names import did_you_mean
 from inseam.plan.meaning import lineage
 from inseam.ports.bundle import BundleManifest, read_manifest
+from inseam.run import view_versions
 from inseam.run.context import Context
-from inseam.run.online import fetch
+from inseam.run.online import read_versions
 from inseam.run.receipt import LOG
 from inseam.run.runs import run
 
@@ -232,12 +233,13 @@ def _online_view(context: Context, declared: FeatureView, most: int) -> Audited:
     from inseam.stages.observe.audited import Audited
     from inseam.stages.observe.reads import Reads
 
-    view, fingerprint = context.view(declared.name, context.checked())
+    version = view_versions.declared(context, declared.name)
+    view, fingerprint = version.spec, version.fingerprint
     mark = _mark(context, declared, fingerprint)
-    if mark is None or mark.boundary is None:
+    if mark is None or mark.boundary is None or not view_versions.is_online(context, version):
         return Audited(str(declared.ref), "", fingerprint, 0)
     keys, population = draw_entities(context.engine, view.relation, view.keys, mark.boundary, most)
-    rows = fetch(context, [view.name], keys.to_pylist())
+    rows = read_versions(context, [version], keys.to_pylist())
     # An entity without a row reads as one of which nothing is known: that, too, must be so.
     is_missing = rows.is_missing[view.name]
     boundaries = np.where(is_missing, mark.boundary, rows.boundaries[view.name])

@@ -18,8 +18,10 @@ from inseam.plan.meaning import lineage
 from inseam.ports.progress import Progress, silent
 from inseam.run.compacting import tidy_source
 from inseam.run.context import Context
+from inseam.run.price import READ
 from inseam.run.runs import run
 from inseam.run.settling import settle
+from inseam.run.view_versions import ViewVersion, declared, keep, read_beside
 
 if TYPE_CHECKING:
     from inseam.stages.features.freshen import Freshener
@@ -73,7 +75,10 @@ def freshen(
             held.enter_context(context.ledger.lease(f"freshen:{view.name}"))
         of_source: dict[str, list[Freshener]] = {}
         for view in views:
-            of_source.setdefault(source_of(view.rows).name, []).append(_freshener(context, view.name, progress))
+            present = declared(context, view.name)
+            versions = (present, *read_beside(context, view.name, present.fingerprint))
+            fresheners = [_freshener(context, version, progress) for version in versions if version.is_fresh]
+            of_source.setdefault(source_of(view.rows).name, []).extend(fresheners)
         untidy = dict.fromkeys(of_source, 0)
         while True:
             for source, fresheners in of_source.items():
@@ -93,17 +98,18 @@ def freshen(
 
 
 def freshen_once(
-    context: Context, name: str, *, as_of: int | None = None, progress: Progress = silent
+    context: Context, version: ViewVersion, *, as_of: int | None = None, progress: Progress = silent
 ) -> MaterializationRecord:
-    """One step of a view up to what is known now, or at ``as_of``, remembered in the ledger."""
-    view, fingerprint = context.project.get(FeatureView, name), context.view(name, context.checked())[1]
+    """One step of a version up to what is known now, or at ``as_of``, remembered in the ledger."""
+    name, fingerprint = version.meaning
+    view = context.project.get(FeatureView, name)
     with context.ledger.lease(f"freshen:{name}"), run(context.ledger, "freshen", name, fingerprint) as opened:
         started = clock.now()
         source = source_of(view.rows).name
         through = settle(context, view)
         through = through if as_of is None else min(as_of, through)
-        done = _freshener(context, name, progress).step(through, _history(context, source))
-        opened.outputs = {"boundary": done.boundary, "version": done.version, "rows": done.rows}
+        done = _freshener(context, version, progress).step(through, _history(context, source))
+        opened.outputs = {"boundary": done.boundary, "version": done.version, "rows": done.rows, READ: done.rows}
     record = MaterializationRecord(
         name, fingerprint, done.boundary, done.version, "committed", done.entities, started, clock.now()
     )
@@ -154,12 +160,17 @@ def _chosen(context: Context, names: Sequence[str]) -> list[FeatureView]:
     return views
 
 
-def _freshener(context: Context, name: str, progress: Progress) -> Freshener:
+def _freshener(context: Context, version: ViewVersion, progress: Progress) -> Freshener:
     from inseam.stages.features.freshen import Freshener
 
-    view, fingerprint = context.view(name, context.checked())
+    keep(context, version)
     return Freshener(
-        view, fingerprint, engine=context.engine, tables=context.tables, store=context.online, progress=progress
+        version.spec,
+        version.fingerprint,
+        engine=context.engine,
+        tables=context.tables,
+        store=context.online,
+        progress=progress,
     )
 
 

@@ -5,22 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from inseam.define.endpoint import Endpoint
 from inseam.define.feature_view import FeatureView
 from inseam.ir.entity_key import value_of
 from inseam.ir.records import MaterializationRecord
+from inseam.kernel import clock
 from inseam.kernel.errors import DataError, NotFoundError, RefusedError
 from inseam.kernel.names import did_you_mean
 from inseam.kernel.types import Field, Schema
-from inseam.plan.meaning import lineage
 from inseam.ports.progress import Progress, silent
 from inseam.run.context import Context
+from inseam.run.price import READ
 from inseam.run.runs import run
 from inseam.run.settling import instant_of, settle
+from inseam.run.view_versions import ViewVersion, answering, declared, is_online, keep, read_beside
 
 if TYPE_CHECKING:
-    from inseam.ports.online import OnlineStore
-    from inseam.stages.features.fetch import FeatureReader
     from inseam.stages.features.fetched import FeatureRows
 
 
@@ -29,23 +28,35 @@ def materialize_view(
 ) -> MaterializationRecord:
     """Write the online rows of a view for the newest boundary at ``as_of`` (default: now).
 
-    A view that is kept in tiles makes a step: never back.
+    A view that is kept in tiles makes a step: never back. Then those of its older versions that are still read.
     """
+    present = declared(context, name)
+    record = write_version(context, present, as_of=as_of, progress=progress)
+    for version in read_beside(context, name, present.fingerprint):
+        write_version(context, version, as_of=as_of, progress=progress)
+    return record
+
+
+def write_version(
+    context: Context, version: ViewVersion, *, as_of: int | None = None, progress: Progress = silent
+) -> MaterializationRecord:
+    """Write the online rows of one version of a view, beside those of the others."""
     from inseam.stages.features.materialize import materialize
 
-    declared = context.project.get(FeatureView, name)
-    view, fingerprint = context.view(name, context.checked())
-    if declared.is_fresh:
+    name, fingerprint = version.meaning
+    if version.is_fresh:
         from inseam.run.freshening import freshen_once
 
-        return freshen_once(context, name, as_of=as_of, progress=progress)
-    if view.step.microseconds == 0:
+        return freshen_once(context, version, as_of=as_of, progress=progress)
+    if version.spec.step.microseconds == 0:
         raise _continuous(name)
+    keep(context, version)
     instant = instant_of(as_of)
-    settle(context, declared)
+    settle(context, context.project.get(FeatureView, name))
     with run(context.ledger, "materialize", name, fingerprint, {"as_of": instant}) as opened:
+        started = clock.now()
         record = materialize(
-            view,
+            version.spec,
             fingerprint,
             as_of=instant,
             engine=context.engine,
@@ -55,6 +66,9 @@ def materialize_view(
             progress=progress,
         )
         opened.outputs = {"boundary": record.boundary, "version": record.version, "rows": record.rows}
+        if record.started_at >= started:  # neither found done nor gone on with
+            snapshot = context.tables.snapshot(version.spec.relation.table, record.version)
+            opened.outputs[READ] = snapshot.rows
     return record
 
 
@@ -72,48 +86,47 @@ def _continuous(view: str) -> RefusedError:
     )
 
 
-def endpoint_reader(context: Context, name: str, store: OnlineStore) -> FeatureReader:
-    """The reader of exactly the features that an endpoint's model uses."""
-    from inseam.stages.features.fetch import FeatureReader
-
-    schemas = context.checked()
-    item = context.project.get(Endpoint, name)
-    spec = context.endpoint(name, schemas)
-    fingerprints = {use.view.name: lineage(use.view) for use in item.model.training_set.uses}
-    views = [(view, fingerprints[view.name]) for view in spec.views]
-    fresh = [use.view.name for use in item.model.training_set.uses if use.view.is_fresh]
-    return FeatureReader(store, views, Schema(spec.keys), fresh=fresh)
-
-
 def fetch(
     context: Context, views: Sequence[str], entities: Sequence[Mapping[str, Any]], *, at: int | None = None
 ) -> FeatureRows:
-    """Online values of views for entities, with each view's boundary, staleness and absence."""
-    from inseam.stages.features.fetch import FeatureReader
-    from inseam.stages.features.mark import online_table
+    """Online values of views for entities, with each view's boundary, staleness and absence.
 
+    A view answers under the definition that was applied last, until another one is.
+    """
     schemas = context.checked()
-    chosen = [context.view(name, schemas) for name in views]
-    fresh = [name for name in views if context.project.get(FeatureView, name).is_fresh]
-    for view, fingerprint in chosen:
-        if view.name in fresh:  # it says itself when it has no tiles yet
-            continue
-        if view.step.microseconds == 0:
-            raise _continuous(view.name)
-        if context.online.mark(online_table(view.name, fingerprint)) is None:
-            raise NotFoundError(
-                f"feature_view:{view.name}",
-                "it has no online rows under this definition yet",
-                mend=f"run `inseam materialize {view.name}`",
-            )
+    return read_versions(context, [answering(context, name, schemas) for name in views], entities, at=at)
+
+
+def read_versions(
+    context: Context, versions: Sequence[ViewVersion], entities: Sequence[Mapping[str, Any]], *, at: int | None = None
+) -> FeatureRows:
+    """Online values of these versions; `NotFoundError` for one of which not every entity has its row yet."""
+    from inseam.stages.features.fetch import FeatureReader
+
     fields: dict[str, Field] = {}
-    for view, _ in chosen:
-        for key in view.keys:
-            type_ = view.relation.schema.type_of(key)
+    for version in versions:
+        if not version.is_fresh:  # one that is fresh says itself when it has no tiles yet
+            _require_rows(context, version)
+        for key in version.spec.keys:
+            type_ = version.spec.relation.schema.type_of(key)
             if type_ is not None:
                 fields.setdefault(key, Field(key, type_))
+    chosen = [(version.spec, version.fingerprint) for version in versions]
+    fresh = [version.spec.name for version in versions if version.is_fresh]
     reader = FeatureReader(context.online, chosen, Schema(tuple(fields.values())), fresh=fresh)
     return reader.read([_typed(entity, fields) for entity in entities], at=at)
+
+
+def _require_rows(context: Context, version: ViewVersion) -> None:
+    view = version.spec.name
+    if version.spec.step.microseconds == 0:
+        raise _continuous(view)
+    if not is_online(context, version):
+        raise NotFoundError(
+            f"feature_view:{view}",
+            "it has no online rows under this definition yet",
+            mend=f"run `inseam materialize {view}`",
+        )
 
 
 def _typed(entity: Mapping[str, Any], fields: Mapping[str, Field]) -> dict[str, Any]:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from inseam.define.endpoint import Endpoint
 from inseam.ir.on_demand import call
 from inseam.ir.records import ErasureRecord, ModelVersionRecord, TrainingSetRecord
 from inseam.ir.training import EndpointSpec
@@ -15,10 +14,11 @@ from inseam.ir.windows import EVENT_TIME, WindowedAggregate
 from inseam.kernel.clock import format_instant
 from inseam.kernel.errors import NotFoundError
 from inseam.kernel.types import DataType, Field, Schema
-from inseam.plan.meaning import lineage
+from inseam.plan.schemas import Schemas
 from inseam.ports.bundle import Bundle, open_kept, read_manifest
 from inseam.run.context import Context
 from inseam.run.learning import version_of
+from inseam.run.view_versions import declared, recorded
 
 if TYPE_CHECKING:
     import numpy as np
@@ -96,13 +96,16 @@ def replay(context: Context, prediction: str) -> Replay:
     made = receipt(context, prediction)
     schemas = context.checked()
     endpoint = context.endpoint(made.prediction.endpoint, schemas)
+    views = [_as_trained(context, made, view, schemas) for view in endpoint.views]
+    endpoint = replace(endpoint, views=tuple(view for view, _ in views))
     bundle = open_kept(context.models, made.model.path, made.prediction.model_digest)
     differences: list[Difference] = []
     compared = 0
-    for view in endpoint.views:
-        for name, logged, recomputed, why in _view_values(context, made, endpoint, view):
+    for view, changed in views:
+        for name, logged, recomputed in _view_values(context, made, endpoint, view):
             compared += 1
             if not same_bits(logged, recomputed):
+                why = changed or _erased_since(context, made.prediction.at)
                 differences.append(Difference(f"{view.name}.{name}", logged, recomputed, why))
     for name, logged, recomputed in _outputs(made.prediction, endpoint, bundle):
         compared += 1
@@ -118,22 +121,31 @@ def same_bits(left: Any, right: Any) -> bool:
     return type(left) is type(right) and bool(left == right)
 
 
+def _as_trained(
+    context: Context, made: Receipt, view: WindowedAggregate, schemas: Schemas
+) -> tuple[WindowedAggregate, str]:
+    """A view as it was when the model was trained. Where that is not known, or its code has changed: as it is declared,
+    and what is to be said of values that differ.
+    """
+    fingerprint = made.definitions.get(view.name, "")
+    if declared(context, view.name, schemas).fingerprint == fingerprint:
+        return view, ""
+    version = recorded(context, view.name, fingerprint)
+    if version is None or not version.can_compute:
+        return view, "the view's definition has changed since"
+    return version.spec.only(tuple(made.prediction.features)), ""
+
+
 def _view_values(
     context: Context, made: Receipt, endpoint: EndpointSpec, view: WindowedAggregate
-) -> Iterator[tuple[str, Any, Any, str]]:
-    """(feature, logged, recomputed, likely cause) for a view that was read online."""
+) -> Iterator[tuple[str, Any, Any]]:
+    """(feature, logged, recomputed) for a view that was read online."""
     read = made.prediction.views.get(view.name)
-    if read is None:
-        return
-    declared = context.project.get(Endpoint, endpoint.name).model.training_set
-    present = next(lineage(use.view) for use in declared.uses if use.view.name == view.name)
-    why = "" if present == made.definitions.get(view.name) else "the view's definition has changed since"
-    why = why or _erased_since(context, made.prediction.at)
-    if read.is_missing or read.boundary is None or read.version is None:
+    if read is None or read.is_missing or read.boundary is None or read.version is None:
         return
     values = recompute(context.engine, view, endpoint.keys, made.prediction.keys, read.boundary, read.version)
     for name, recomputed in values.items():
-        yield name, made.prediction.features[name], recomputed, why
+        yield name, made.prediction.features[name], recomputed
 
 
 def _erased_since(context: Context, instant: int) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -10,20 +11,24 @@ from typing import TYPE_CHECKING, Any
 
 from inseam.define.endpoint import Endpoint
 from inseam.define.project import Project
-from inseam.kernel.errors import NotFoundError
-from inseam.plan.meaning import lineage
+from inseam.ir.training import EndpointSpec
+from inseam.kernel.errors import DataError, NotFoundError
+from inseam.kernel.types import Schema
+from inseam.ports.bundle import BundleManifest, ViewUse
 from inseam.run.audit import agreements
 from inseam.run.compacting import move_log, tidy
 from inseam.run.context import Context
-from inseam.run.online import endpoint_reader
 from inseam.run.receipt import LOG
 from inseam.run.settings import read_settings
 from inseam.run.streaming import Streams, drain_all, stream_sources
+from inseam.run.view_versions import ViewVersion, declared, lacks_rows, recorded
 from inseam.stages.serve.settings import ServeSettings, changed, read_tokens
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
+    from inseam.ports.online import OnlineStore
+    from inseam.stages.features.fetch import FeatureReader
     from inseam.stages.serve.breaker import Breaker
     from inseam.stages.serve.endpoint import ServedEndpoint
 
@@ -81,21 +86,61 @@ def _served(context: Context, name: str, settings: ServeSettings, breaker: Break
     from inseam.stages.serve.guarded_store import GuardedStore
     from inseam.stages.serve.recent import RecentRows
 
-    spec = context.endpoint(name, context.checked())
-    used = context.project.get(Endpoint, name).model.training_set.uses
+    schemas = context.checked()
+    spec = context.endpoint(name, schemas)
+    recent = RecentRows() if spec.unavailable == "stale" else None
+    guard = GuardedStore(context.online, breaker=breaker, recent=recent) if spec.views else None
+    present = {view.name: declared(context, view.name, schemas) for view in spec.views}
     watch = ChampionWatch(
         context.ledger,
         spec.model,
         context.models,
-        specs=[spec],
-        fingerprints={use.view.name: lineage(use.view) for use in used},
+        served_as=partial(_served_as, context, spec, present, guard),
         poll_seconds=settings.poll_seconds,
     )
-    if not spec.views:
-        return ServedEndpoint(spec, watch, None)
-    recent = RecentRows() if spec.unavailable == "stale" else None
-    guard = GuardedStore(context.online, breaker=breaker, recent=recent)
-    return ServedEndpoint(spec, watch, endpoint_reader(context, name, guard), guard)
+    return ServedEndpoint(spec, watch, guard)
+
+
+def _served_as(
+    context: Context,
+    spec: EndpointSpec,
+    present: Mapping[str, ViewVersion],
+    store: OnlineStore | None,
+    manifest: BundleManifest,
+) -> tuple[EndpointSpec, FeatureReader | None]:
+    """The endpoint with the views as a model was trained on them, and the reader of exactly those features of them."""
+    from inseam.stages.features.fetch import FeatureReader
+
+    if store is None or not manifest.views:
+        return spec, None
+    versions = [_version_of(context, use, present.get(use.view)) for use in manifest.views]
+    narrowed = tuple(
+        version.spec.only(tuple(field.name for field in use.features))
+        for version, use in zip(versions, manifest.views, strict=True)
+    )
+    fingerprints = [version.fingerprint for version in versions]
+    fresh = [version.spec.name for version in versions if version.is_fresh]
+    views = list(zip(narrowed, fingerprints, strict=True))
+    return replace(spec, views=narrowed), FeatureReader(store, views, Schema(spec.keys), fresh=fresh)
+
+
+def _version_of(context: Context, use: ViewUse, present: ViewVersion | None) -> ViewVersion:
+    """The version of a view that a model was trained on; `DataError` when it can't be read, or not of all entities."""
+    is_present = present is not None and present.fingerprint == use.fingerprint
+    version = present if is_present else recorded(context, use.view, use.fingerprint)
+    if version is None:
+        raise DataError(
+            f"feature_view:{use.view}",
+            "the promoted model was trained on another definition of it, which never had online rows",
+            mend=f"run `inseam materialize {use.view}` with that definition, or train on the present one",
+        )
+    if lacks_rows(context, version):
+        raise DataError(
+            f"feature_view:{use.view}",
+            "not all online rows of the definition that the promoted model was trained on are there",
+            mend=f"run `inseam materialize {use.view}`, or wait until it is done",
+        )
+    return version
 
 
 def _tend(context: Context) -> None:

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 
 from inseam.define.feature_view import FeatureView
-from inseam.ir.records import AliasRecord, MaterializationRecord, ModelVersionRecord
+from inseam.ir.records import DefinitionRecord, MaterializationRecord, ViewVersionRecord
 from inseam.kernel import clock
 from inseam.kernel.clock import DAY
-from inseam.kernel.errors import ConflictError, NotFoundError
+from inseam.kernel.errors import ConflictError
 from inseam.plan.diff import Work
 from inseam.plan.meaning import lineage
-from inseam.ports.bundle import read_manifest
 from inseam.run.context import Context
+from inseam.run.view_versions import trained_on
 
 GRACE = 7 * DAY
 """How long rows stay after they were last written: a server that was not started anew may still read them."""
@@ -28,7 +27,7 @@ def unread(context: Context) -> Iterator[Work]:
         newest[meaning] = max(newest.get(meaning, record), record, key=_written)
     declared = _declared(context)
     old = {meaning for meaning, record in newest.items() if _written(record) < clock.now() - GRACE} - declared
-    for view, fingerprint in sorted(old - _served(context) if old else old):
+    for view, fingerprint in sorted(old - trained_on(context) - _applied(context) if old else old):
         rows = newest[view, fingerprint].rows
         yield Work(PRUNE, f"{view}@{fingerprint}", "nothing reads these online rows any more", rows)
 
@@ -41,7 +40,8 @@ def prune(context: Context, subject: str) -> bool:
     except ConflictError:
         return False
     # Those too whose rows were gone before.
-    context.ledger.delete(*context.ledger.select(MaterializationRecord, view=view, fingerprint=fingerprint))
+    for kind in (MaterializationRecord, ViewVersionRecord):
+        context.ledger.delete(*context.ledger.select(kind, view=view, fingerprint=fingerprint))
     return True
 
 
@@ -62,16 +62,11 @@ def _declared(context: Context) -> set[tuple[str, str]]:
     return {(view.name, lineage(view)) for view in context.project.all(FeatureView)}
 
 
-def _served(context: Context) -> set[tuple[str, str]]:
-    """What the champions, and whatever else has an alias, were trained on."""
-    found: set[tuple[str, str]] = set()
-    for alias in context.ledger.select(AliasRecord):
-        version = context.ledger.get(ModelVersionRecord, alias.model, alias.version)
-        with suppress(NotFoundError):
-            if version is not None:
-                manifest = read_manifest(context.models.here(version.path))
-                found |= {(use.view, use.fingerprint) for use in manifest.views}
-    return found
+def _applied(context: Context) -> set[tuple[str, str]]:
+    """What answers by name until the present definitions are applied."""
+    views = {view.name: str(view.ref) for view in context.project.all(FeatureView)}
+    records = {name: context.ledger.get(DefinitionRecord, ref) for name, ref in views.items()}
+    return {(name, record.lineage) for name, record in records.items() if record is not None}
 
 
 def _written(record: MaterializationRecord) -> int:

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from inseam.run.status import Status
     from inseam.stages.features.fetched import FeatureRows
     from inseam.stages.observe.audited import Audited
+    from inseam.stages.observe.compared import Compared
     from inseam.stages.score.scoring import ScoreResult
 
 
@@ -267,6 +268,14 @@ class Workspace:
         from inseam.run.audit import audit
 
         return audit(self.context, name, sample=sample, since=since, is_online=is_online)
+
+    def compare(
+        self, view: str, *, against: str | None = None, as_of: int | None = None, sample: int = 10_000
+    ) -> Compared:
+        """Compute a changed view as it is declared and as it was, for a sample of entities at one instant."""
+        from inseam.run.comparing import compare
+
+        return compare(self.context, view, against=against, as_of=as_of, sample=sample)
 
     def lineage(self, name: str) -> Lineage:
         """What a declaration, a model version or a prediction was made from, and what is made from it."""

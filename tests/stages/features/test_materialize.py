@@ -15,6 +15,7 @@ from online_world import (
     BASKET,
     FINGERPRINT,
     SPEND,
+    STAMP,
     VIEWS,
     World,
     assert_online,
@@ -24,7 +25,7 @@ from online_world import (
 )
 
 from inseam.adapters.sql.ledger import SqlLedger
-from inseam.ir.records import MaterializationRecord
+from inseam.ir.records import LoadRecord, MaterializationRecord
 from inseam.kernel.clock import DAY, HOUR
 from inseam.kernel.errors import ConflictError, DefinitionError, NotFoundError
 from inseam.stages.features.mark import BEGUN, COMMITTED, Mark
@@ -126,6 +127,21 @@ def test_what_was_begun_is_left_for_newer_data(world: World):
     assert record.version > begun.version
     assert_online(world, SPEND, record)
     assert records(world) == [record]
+
+
+@pytest.mark.parametrize(("is_history", "stamp"), [(False, AS_OF + DAY), (True, AS_OF + DAY), (False, AS_OF - DAY)])
+def test_what_was_begun_goes_on_when_what_came_since_does_not_count(world: World, is_history: bool, stamp: int):
+    begun = stopped(world)
+    table = orders(500, customers=400, days=18, seed=2)
+    held = pa.nulls(500, STAMP) if is_history else pa.array([stamp] * 500, STAMP)
+    version = world.load(table.set_column(table.schema.get_field_index("_ingested_at"), "_ingested_at", held))
+    world.ledger.put(LoadRecord("orders", 2, COMMITTED, is_history, stamp, 500, 500, 0, version))
+    record = world.materialize(SPEND, AS_OF, batch_rows=50)
+    assert record.version == (begun.version if not is_history and stamp > AS_OF else version)
+    assert_online(world, SPEND, record)
+    entities = world.entities(SPEND.at(begun.version), record.boundary)
+    read = world.reader(SPEND).read(entities, at=AS_OF).values["c_amount_7d"]
+    assert bits(read) == bits(world.expected(SPEND, entities, AS_OF)["c_amount_7d"]), "as the newest snapshot has them"
 
 
 def test_what_was_begun_goes_on_where_its_snapshot_is_named(world: World):

@@ -120,8 +120,11 @@ def make_app(directory: str) -> Any:
     root = Path(directory)
     settings = ServeSettings(**({"segment_bytes": 20_000} | TOLD))
     store = adapter("online", "lmdb")(root / "online", is_readonly=True)
-    watch = ChampionWatch(ledger(root), "lapse", Artifacts(root / "models"), specs=[spec()], poll_seconds=0.05)
-    served = ServedEndpoint(spec(), watch, FeatureReader(store, [(VIEW, "f")], Schema(KEYS)))
+    told = spec(), FeatureReader(store, [(VIEW, "f")], Schema(KEYS))
+    watch = ChampionWatch(
+        ledger(root), "lapse", Artifacts(root / "models"), served_as=lambda _: told, poll_seconds=0.05
+    )
+    served = ServedEndpoint(spec(), watch)
     return create_app([served], log=PredictionLog(root / "log", settings), settings=settings, on_close=store.close)
 
 

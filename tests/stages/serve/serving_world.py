@@ -184,7 +184,8 @@ class MemoryReader:
 
 
 def endpoint(champion: Bundle | None = None, **changes: Any) -> ServedEndpoint:
-    return ServedEndpoint(spec(**changes), Held(Champion(champion or bundle(), 1)), MemoryReader())
+    told = spec(**changes)
+    return ServedEndpoint(told, Held(Champion(champion or bundle(), 1, told, MemoryReader())))
 
 
 ROW = {"customer_id": "c1", "basket_value": 12.5, "coupon": None, "first_seen": "2026-01-31"}

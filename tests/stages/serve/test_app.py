@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 
 import pytest
 from serving_world import BOUNDARY, CUSTOMERS, DAY, ROW, Held, bundle, endpoint, spec
@@ -12,7 +13,7 @@ from inseam.kernel.clock import format_instant
 from inseam.kernel.errors import DataError, DefinitionError
 from inseam.stages.serve.app import create_app
 from inseam.stages.serve.compact import compact
-from inseam.stages.serve.endpoint import Champion, ServedEndpoint
+from inseam.stages.serve.endpoint import ServedEndpoint
 from inseam.stages.serve.find import find_prediction
 from inseam.stages.serve.log import PredictionLog
 from inseam.stages.serve.settings import ServeSettings
@@ -226,7 +227,7 @@ def test_what_a_model_has_no_answer_to_is_the_requests_fault(serve):
 
 
 def test_readiness_waits_for_a_model_and_names_what_is_wrong(serve):
-    empty = ServedEndpoint(spec(), Held(None, "no version of lapse has been promoted to champion"), None)
+    empty = ServedEndpoint(spec(), Held(None, "no version of lapse has been promoted to champion"))
     with serve(empty) as client:
         ready, predict = client.get("/ready"), client.post(PREDICT, json=ROW)
     assert ready.status_code == 503 and "promoted" in ready.json()["endpoints"]["lapse"]["problem"]
@@ -311,7 +312,7 @@ def test_a_swapped_champion_answers_the_next_request(serve):
     served = endpoint()
     with serve(served) as client:
         before = client.post(PREDICT, json=ROW).json()
-        served.champion.current = Champion(bundle(1.0), 2)
+        served.champion.current = replace(served.champion.current, bundle=bundle(1.0), version=2)
         after = client.post(PREDICT, json=ROW).json()
     assert (before["model_version"], after["model_version"]) == (1, 2)
     assert before["predictions"][0]["probability"] != after["predictions"][0]["probability"]

@@ -45,7 +45,7 @@ def served(server: RedisServer, **changes: Any) -> ServedEndpoint:
     recent = RecentRows() if told.unavailable == "stale" else None
     guard = GuardedStore(store, breaker=Breaker(failures=3, pause_seconds=0.1), recent=recent)
     reader = FeatureReader(guard, VIEWS, Schema(KEYS))
-    return ServedEndpoint(told, Held(Champion(bundle(), 1)), reader, guard)
+    return ServedEndpoint(told, Held(Champion(bundle(), 1, told, reader)), guard)
 
 
 def ask(client: Any, *customers: str) -> Any:

@@ -7,7 +7,7 @@ from serving_world import bundle, spec
 
 from inseam.adapters.sql.ledger import SqlLedger
 from inseam.ir.records import AliasRecord, ModelVersionRecord
-from inseam.kernel.errors import UnsafeArtifactError
+from inseam.kernel.errors import DataError, UnsafeArtifactError
 from inseam.ports.artifacts import Artifacts
 from inseam.stages.serve.champion import ChampionWatch
 
@@ -22,15 +22,12 @@ def promote(ledger, version):
     ledger.put(record, AliasRecord("lapse", "champion", version, 1))
 
 
-def watch(
-    ledger, tmp_path, opener=lambda models, name, digest: bundle(float(digest[1:])), fingerprints=None, **changes
-):
+def watch(ledger, tmp_path, opener=lambda models, name, digest: bundle(float(digest[1:])), served_as=None, **changes):
     return ChampionWatch(
         ledger,
         "lapse",
         Artifacts(tmp_path),
-        specs=[spec(**changes)],
-        fingerprints=fingerprints,
+        served_as=served_as or (lambda manifest: (spec(**changes), None)),
         poll_seconds=0.01,
         opener=opener,
     )
@@ -95,14 +92,28 @@ def test_a_model_that_needs_what_the_endpoint_does_not_bring_is_refused(ledger, 
     assert "visits_7d" in narrower.problem
 
 
-def test_a_model_trained_on_another_meaning_of_a_view_is_refused(ledger, tmp_path):
+def test_what_a_model_is_asked_with_is_swapped_with_it_or_not_at_all(ledger, tmp_path):
+    """The views as it was trained on them, and the reader of exactly those."""
+    found = {"f2": (spec(), object())}
+
+    def served_as(manifest):
+        told = found.get(next(use.fingerprint for use in manifest.views if use.view == "visits"))
+        if told is None:
+            raise DataError("feature_view:visits", "its rows are being written")
+        return told
+
     promote(ledger, 1)
-    watching = watch(ledger, tmp_path, fingerprints={"spend": "f1", "visits": "f9"})
+    watching = watch(ledger, tmp_path, served_as=served_as)
     watching.look()
-    assert watching.current is None and "view visits" in watching.problem and "spend" not in watching.problem
-    same = watch(ledger, tmp_path, fingerprints={"spend": "f1", "visits": "f2"})
-    same.look()
-    assert same.current.version == 1
+    assert (watching.current.spec, watching.current.reader) == found["f2"]
+    (told,) = found.values()
+    found.clear()
+    promote(ledger, 2)
+    watching.look()
+    assert watching.current.version == 1 and "being written" in watching.problem
+    found["f2"] = told
+    watching.look()
+    assert watching.current.version == 2 and watching.problem is None
 
 
 def test_a_model_that_fails_when_it_is_asked_is_refused_before_it_answers_anybody(ledger, tmp_path):

@@ -79,7 +79,7 @@ def test_an_id_is_documented_as_what_is_taken_for_one(serve):
 
 
 def test_every_route_documents_all_that_it_returns(serve):
-    empty = ServedEndpoint(spec(), Held(None, "nothing is promoted"), None)
+    empty = ServedEndpoint(spec(), Held(None, "nothing is promoted"))
     with serve(empty) as client:
         document = client.get("/openapi.json").json()
         ready = client.get("/ready")

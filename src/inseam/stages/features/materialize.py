@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from inseam.ir.online_key import KeyCodec
 from inseam.ir.online_row import RowCodec
-from inseam.ir.records import MaterializationRecord
+from inseam.ir.records import LoadRecord, MaterializationRecord, ViewVersionRecord
 from inseam.ir.spine import SnapshotsSpine
 from inseam.ir.windows import EVENT_TIME, WindowedAggregate
 from inseam.kernel import clock
@@ -42,8 +42,8 @@ def materialize(
     """Write a row for every entity seen before the boundary that is readable at ``as_of`` (UTC microseconds).
 
     The values are from the newest snapshot, or the one that the view names: when this returns, they are online. A
-    materialization that was killed goes on after its last durable batch when boundary and snapshot are still those of
-    now; where newer data has come meanwhile it begins anew, for finishing the older rows first would only put the newer
+    materialization that was killed goes on after its last durable batch while the boundary is still that of now and
+    nothing has come that counts at it; else it begins anew, for finishing the older rows first would only put the newer
     ones off. Workers that hold the values and reach the store write them there, all of them anew after a kill. What is
     online already is not written again. While this runs, readers get for each entity the old row or the new, whole and
     under its own boundary and version. `ConflictError` while another process materializes this view.
@@ -54,7 +54,7 @@ def materialize(
     with ledger.lease(f"materialize:{view.name}"):
         mark = Mark.decode(store.mark(table))
         snapshot = tables.snapshot(view.relation.table, view.relation.version)
-        goal = Mark.start(view, view.boundary(as_of), snapshot.version)
+        goal = _goal(view, view.boundary(as_of), snapshot.version, mark, ledger)
         record = _begin(view.name, fingerprint, goal, ledger)
         if mark is None or not mark.is_same_work(goal):
             if mark is not None and mark.fields != goal.fields:
@@ -84,8 +84,27 @@ def prune(store: OnlineStore, ledger: Ledger, keep: Collection[tuple[str, str]])
         fingerprint, _, is_tiles = rest.partition("/")
         with ledger.lease(f"{'freshen' if is_tiles else 'materialize'}:{view}"):
             store.drop(table)
-            ledger.delete(*ledger.select(MaterializationRecord, view=view, fingerprint=fingerprint))
+            for kind in (MaterializationRecord, ViewVersionRecord):
+                ledger.delete(*ledger.select(kind, view=view, fingerprint=fingerprint))
     return dropped
+
+
+def _goal(view: WindowedAggregate, boundary: int, version: int, mark: Mark | None, ledger: Ledger) -> Mark:
+    """What is to be written: from the snapshot on which it was begun, when what came since are loads that don't count
+    at the boundary; else from this one.
+    """
+    goal = Mark.start(view, boundary, version)
+    if mark is None or mark.status == COMMITTED or mark.version > version:
+        return goal
+    begun = Mark.start(view, boundary, mark.version)
+    if not mark.is_same_work(begun):
+        return goal
+    source = view.relation.table.rpartition("/")[2]
+    loads = {load.version: load for load in ledger.select(LoadRecord, source=source, status=COMMITTED)}
+    came = [loads.get(number) for number in range(mark.version + 1, version + 1)]
+    known = boundary + view.lag
+    is_later = all(load is not None and not load.is_history and load.ingested_at > known for load in came)
+    return begun if is_later else goal
 
 
 def _begin(view: str, fingerprint: str, goal: Mark, ledger: Ledger) -> MaterializationRecord:

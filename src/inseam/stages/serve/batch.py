@@ -123,12 +123,14 @@ class Batcher:
 
     def _predict(self, group: list[_Waiting], at: int) -> list[_Done]:
         endpoint, is_given = group[0].endpoint, group[0].asked.is_given
-        spec, champion = endpoint.spec, endpoint.champion.current
+        champion = endpoint.champion.current
         if champion is None:
-            raise RequestRefusedError(503, Problem("not-ready", f"endpoint:{spec.name}", "no model is loaded yet"))
+            subject = f"endpoint:{endpoint.spec.name}"
+            raise RequestRefusedError(503, Problem("not-ready", subject, "no model is loaded yet"))
+        spec = champion.spec
         rows = [row for one in group for row in one.asked.rows]
         recipe = self._recipe(spec)
-        looked = look_up(recipe, endpoint.reader, rows, at=at, is_given=is_given)
+        looked = look_up(recipe, champion.reader, rows, at=at, is_given=is_given)
         if spec.unknown == "reject" and looked.unknown is not None:
             raise _rejected(spec, looked.keys, int(looked.unknown.argmax()))
         derived = derive(champion.bundle, looked.columns)

@@ -3,26 +3,27 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 
 from inseam.ir.records import AliasRecord, ModelVersionRecord
 from inseam.ir.training import EndpointSpec
 from inseam.kernel.errors import DataError, InseamError, NotFoundError
 from inseam.ports.artifacts import Artifacts
-from inseam.ports.bundle import Bundle, open_kept
+from inseam.ports.bundle import Bundle, BundleManifest, open_kept
 from inseam.ports.ledger import Ledger
-from inseam.stages.serve.endpoint import Champion
+from inseam.stages.serve.endpoint import Champion, FeatureReading
 from inseam.stages.serve.predict import null_columns
 
 ALIAS = "champion"
+ServedAs = Callable[[BundleManifest], tuple[EndpointSpec, FeatureReading | None]]
+"""The endpoint as a model needs it: with the views as they were when it was trained, and what reads their rows."""
 
 
 class ChampionWatch:
     """Polls every ``poll_seconds`` on a thread of its own. What cannot be opened leaves the old champion in place.
 
-    ``models`` is where the ledger's bundle paths lie. ``specs`` are the endpoints that it answers:
-    a bundle that needs what they do not bring is refused. ``fingerprints`` are those of the views whose online rows are
-    read: a bundle that was trained on another meaning of a view is refused too.
+    ``models`` is where the ledger's bundle paths lie. ``served_as`` finds what a bundle is to be
+    asked with, which is swapped together with it; a bundle that needs what there is not is refused.
     """
 
     def __init__(
@@ -31,8 +32,7 @@ class ChampionWatch:
         model: str,
         models: Artifacts,
         *,
-        specs: Sequence[EndpointSpec],
-        fingerprints: Mapping[str, str] | None = None,
+        served_as: ServedAs,
         poll_seconds: float = 1.0,
         opener: Callable[[Artifacts, str, str], Bundle] = open_kept,
     ) -> None:
@@ -41,8 +41,7 @@ class ChampionWatch:
         self._ledger = ledger
         self._model = model
         self._models = models
-        self._specs = tuple(specs)
-        self._fingerprints = dict(fingerprints or {})
+        self._served_as = served_as
         self._poll_seconds = poll_seconds
         self._open = opener
         self._stopping = threading.Event()
@@ -87,27 +86,24 @@ class ChampionWatch:
         if record is None:
             raise NotFoundError(f"model:{self._model}", f"version {alias.version} is promoted and not in the ledger")
         bundle = self._open(self._models, record.path, record.digest)
-        for spec in self._specs:
-            check_fit(bundle, spec, self._fingerprints)
+        spec, reader = self._served_as(bundle.manifest)
+        check_fit(bundle, spec)
         warm(bundle)
-        self.current = Champion(bundle, alias.version)
+        self.current = Champion(bundle, alias.version, spec, reader)
         self.problem = None
 
 
-def check_fit(bundle: Bundle, spec: EndpointSpec, fingerprints: Mapping[str, str]) -> None:
-    """`DataError` when the bundle needs a column that the endpoint does not bring, in that type and of that meaning."""
+def check_fit(bundle: Bundle, spec: EndpointSpec) -> None:
+    """`DataError` when the bundle needs a column that the endpoint does not bring in that type."""
     brought = {field.name: field.type for view in spec.views for field in view.schema}
     brought |= {field.name: field.type for field in spec.inputs}
     manifest = bundle.manifest
     needed = [*(field for use in manifest.views for field in use.features), *manifest.inputs]
     wrong = [field.name for field in needed if brought.get(field.name) is not field.type]
-    wrong += [
-        f"view {use.view}" for use in manifest.views if fingerprints.get(use.view, use.fingerprint) != use.fingerprint
-    ]
     if wrong:
         raise DataError(
             f"endpoint:{spec.name}",
-            f"the promoted model needs {', '.join(wrong)}, which this endpoint does not bring in that type and meaning",
+            f"the promoted model needs {', '.join(wrong)}, which this endpoint does not bring in that type",
             mend="restart the server with the applied definitions",
         )
 

@@ -42,10 +42,16 @@ class FeatureReading(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Champion:
-    """The model that answers now."""
+    """The model that answers now, and what it is asked with.
+
+    ``spec`` has the views as the model was trained on them, which the definitions may no longer. ``reader`` reads
+    exactly those; None for an endpoint without views.
+    """
 
     bundle: Bundle
     version: int
+    spec: EndpointSpec
+    reader: FeatureReading | None
 
 
 class ChampionSource(Protocol):
@@ -66,9 +72,8 @@ class ChampionSource(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ServedEndpoint:
-    """``reader`` may be None for an endpoint without views; ``guard`` is what its reads go through, when they do."""
+    """``spec`` is as declared: what requests bring. ``guard`` is what its champion's reads go through, when they do."""
 
     spec: EndpointSpec
     champion: ChampionSource
-    reader: FeatureReading | None
     guard: GuardedStore | None = None

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -8,7 +9,7 @@ from inseam.surface.cli import options, terminal
 from inseam.surface.cli.session import warn, workspace
 
 if TYPE_CHECKING:
-    from inseam.plan.diff import DefinitionChange, Plan
+    from inseam.plan.diff import DefinitionChange, Plan, Work
 
 CHANGES = 10
 """Exit code of ``--exit-code`` when there is something to apply."""
@@ -55,8 +56,24 @@ def show_plan(made: Plan) -> None:
         if change.recompute:
             terminal.say(f"[bold]{change.ref}[/]: {change.recompute}")
     if made.work:
-        work = [(w.verb, w.subject, w.reason, w.rows) for w in made.work]
-        terminal.table("Work", ("verb", "subject", "reason", "rows to read"), work)
+        work = [(w.verb, w.subject, w.reason, w.rows, _size(w.bytes), w.entities, _time(w)) for w in made.work]
+        columns = ("verb", "subject", "reason", "rows to read", "size", "entities", "takes about")
+        terminal.table("Work", columns, work)
+
+
+def _size(count: int | None) -> str | None:
+    from rich.filesize import decimal
+
+    return None if count is None else decimal(count)
+
+
+def _time(work: Work) -> str | None:
+    """By earlier runs; what is priced and was never run says so."""
+    from inseam.kernel.clock import SECOND, format_duration
+
+    if work.seconds is None:
+        return None if work.bytes is None else "unknown"
+    return format_duration(math.ceil(work.seconds) * SECOND)
 
 
 def show_reach(change: DefinitionChange) -> None:

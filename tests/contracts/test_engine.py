@@ -1,4 +1,4 @@
-"""The engine contract on DuckDB over Delta tables."""
+"""The engine contract on DuckDB over Delta tables, and its values from every online store."""
 
 from pathlib import Path
 
@@ -10,9 +10,10 @@ from inseam.adapters.duckdb.engine import DuckdbEngine
 from inseam.ports.engine import Engine
 from inseam.ports.tables import Tables
 from inseam.testing.contracts.engine import EngineContract, Opener
+from inseam.testing.contracts.online_values import OnlineValuesContract
 
 
-class TestDuckdb(EngineContract):
+class TestDuckdb(EngineContract, OnlineValuesContract):
     # At the smaller one nothing fits: every build goes through the spill.
     memory_limits = ("1GB", "1KB")
 

@@ -1,4 +1,5 @@
-"""The engine contract on Spark over Delta tables: in this process, on a standalone cluster, by Spark Connect."""
+"""The engine contract on Spark over Delta tables: in this process, on a standalone cluster, by Spark Connect;
+and its values from every online store."""
 
 from __future__ import annotations
 
@@ -14,6 +15,7 @@ from inseam.adapters.delta.tables import DeltaTables
 from inseam.ports.engine import Engine
 from inseam.ports.tables import Tables
 from inseam.testing.contracts.engine import EngineContract, Opener, drawn
+from inseam.testing.contracts.online_values import OnlineValuesContract
 from inseam.testing.spark import connect_server, missing, standalone_cluster
 
 pytestmark = [
@@ -63,18 +65,20 @@ def spark(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 
 def drawing(examples: int) -> Callable[[type[EngineContract]], type[EngineContract]]:
     """Its property-based tests draw fewer examples: each is some jobs of Spark, and DuckDB draws many of the same."""
+    counts = {EngineContract: examples, OnlineValuesContract: 1}
 
     def decorated(suite: type[EngineContract]) -> type[EngineContract]:
-        for name, test in vars(EngineContract).items():
-            if hasattr(test, "hypothesis"):
-                again = given(**test.hypothesis._given_kwargs)(test.hypothesis.inner_test)
-                setattr(suite, name, settings(drawn, max_examples=examples)(again))
+        for contract, count in counts.items():
+            for name, test in vars(contract).items():
+                if hasattr(test, "hypothesis"):
+                    again = given(**test.hypothesis._given_kwargs)(test.hypothesis.inner_test)
+                    setattr(suite, name, settings(drawn, max_examples=count)(again))
         return suite
 
     return decorated
 
 
-class _OnSpark(EngineContract):
+class _OnSpark(EngineContract, OnlineValuesContract):
     kind: str
     memory_limits = ("600MB",)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,10 @@ class LmdbStore:
     def read(self, tables: Sequence[str], keys: Sequence[Sequence[bytes]]) -> list[list[bytes | None]]:
         found = self._environment.view(tables, _get, keys)
         return [[None] * len(asked) for asked in keys] if found is None else found
+
+    def one(self, tables: Sequence[str], keys: Sequence[bytes]) -> list[bytes | None]:
+        found = self._environment.view(tables, _get_one, keys)
+        return [None] * len(keys) if found is None else found
 
     def mark(self, table: str) -> bytes | None:
         return self.read((_MARKS,), ((table.encode(),),))[0][0]
@@ -98,10 +103,12 @@ def _get(transaction: Any, handles: list[Any], keys: Sequence[Sequence[bytes]]) 
     # One plain get a key: measured faster than a cursor's getmulti, which drops missing keys from its answer.
     find = transaction.get
     return [
-        [None] * len(asked)
-        if handle is None
-        else [find(asked[0], None, handle)]
-        if len(asked) == 1
-        else [find(key, None, handle) for key in asked]
+        [None] * len(asked) if handle is None else [find(key, None, handle) for key in asked]
         for handle, asked in zip(handles, keys, strict=True)
     ]
+
+
+def _get_one(transaction: Any, handles: list[Any], keys: Sequence[bytes]) -> list[bytes | None]:
+    if None in handles:  # LMDB would look in its own table of tables
+        return [found for (found,) in _get(transaction, handles, [(key,) for key in keys])]
+    return list(map(transaction.get, keys, repeat(None), handles))

@@ -14,6 +14,7 @@ from psycopg.conninfo import conninfo_to_dict
 from inseam.adapters.postgres import statements
 from inseam.adapters.postgres.connection import Connection, faults, is_lost, is_lost_race, is_missing
 from inseam.kernel.errors import ConflictError, SettingError
+from inseam.ports.online import OnlineStore
 from inseam.ports.pool import Pool
 from inseam.ports.server_url import UrlOptions, shown
 
@@ -23,7 +24,7 @@ _CONNECTIONS = 8
 _ATTEMPTS = 8
 
 
-class PostgresStore:
+class PostgresStore(OnlineStore):
     """`inseam.ports.online.OnlineStore` at a URL; ``namespace`` keeps apart those who share a database.
 
     A read is one statement, so it sees one state of all tables; a write is one transaction, its mark included.

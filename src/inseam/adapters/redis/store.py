@@ -17,6 +17,7 @@ from inseam.adapters.redis.fault import FAULTS, refuse_errors, translated
 from inseam.adapters.redis.layout import BUCKET_SLOTS, BUCKETS, Layout, command
 from inseam.adapters.redis.server import Server, find_server
 from inseam.kernel.errors import SettingError
+from inseam.ports.online import OnlineStore
 from inseam.ports.server_url import UrlOptions
 
 _CHUNK_BYTES = 4 << 20
@@ -28,7 +29,7 @@ Addressed = tuple[bytes, int]
 """A packed command and the slot of its key."""
 
 
-class RedisStore:
+class RedisStore(OnlineStore):
     """`inseam.ports.online.OnlineStore` at a URL; ``namespace`` keeps apart those who share a server.
 
     A read is one round trip (to each node concerned of a cluster). On one server it sees one state, and a batch of up

@@ -61,24 +61,24 @@ class FeatureReader:
         """
         instant = clock.now() if at is None else at
         keys = [picker.many(entities) for picker in self._pickers]
-        found = self._rows(self._of_each(keys), instant)
+        found = self._rows([keys[i] for i in self._picker_of], instant)
         blocks = [RowBlock(view.codec_for(rows), rows) for view, rows in zip(self._views, found, strict=True)]
         return FeatureRows(instant, len(entities), self._views, blocks)
 
     def one(self, entity: Entity, *, at: int | None = None) -> FeatureRow:
         """`read` of one entity, in the fewest microseconds."""
         instant = clock.now() if at is None else at
-        keys = [(picker.one(entity),) for picker in self._pickers]
-        found = [row for (row,) in self._rows(self._of_each(keys), instant)]
+        own = [picker.one(entity) for picker in self._pickers]
+        keys = [own[i] for i in self._picker_of]
+        if self._has_tiles:
+            found = [row for (row,) in self._rows([(key,) for key in keys], instant)]
+        else:
+            found = self._store.one(self._tables, keys)
         try:
             heads, values = self._codec.decode(found)
         except UnknownLayoutError:
             heads, values = self._learn(found).decode(found)
         return FeatureRow(instant, self._views, self._names, heads, values)
-
-    def _of_each(self, keys: Sequence[Sequence[bytes]]) -> Sequence[Sequence[bytes]]:
-        """Each view's keys, of those of the pickers."""
-        return list(map(keys.__getitem__, self._picker_of))
 
     def _rows(self, keys: Sequence[Sequence[bytes]], at: int) -> Sequence[Sequence[bytes | None]]:
         """The rows of each view's keys, by one read of the store (and another where tiles have moved meanwhile)."""

@@ -33,7 +33,7 @@ class Notice(StrEnum):
     CLOSED = "closed"
 
 
-class GuardedStore:
+class GuardedStore(OnlineStore):
     """`inseam.ports.online.OnlineStore` around another whose reads end in bounded time.
 
     A read that fails, or that is not even tried because the ``breaker`` is open, is answered from ``recent`` when that

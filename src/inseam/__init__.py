@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from inseam.define.entity import Entity
     from inseam.define.example import Example
     from inseam.define.feature_view import FeatureView
+    from inseam.define.join import Join
     from inseam.define.model import (
         Tune,
         at_least,
@@ -62,6 +63,7 @@ _HOMES = {
     "define.entity": "Entity",
     "define.example": "Example",
     "define.feature_view": "FeatureView",
+    "define.join": "Join",
     "define.model": "Tune at_least at_most beats_champion calibration choice integer latency model no_skew "
     "no_unseen_features number size slice_gap",
     "define.on_demand": "on_demand",
@@ -77,6 +79,7 @@ __all__ = [
     "Entity",
     "Example",
     "FeatureView",
+    "Join",
     "Label",
     "Project",
     "Source",

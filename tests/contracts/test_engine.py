@@ -9,11 +9,11 @@ from inseam.adapters.duckdb import keys
 from inseam.adapters.duckdb.engine import DuckdbEngine
 from inseam.ports.engine import Engine
 from inseam.ports.tables import Tables
-from inseam.testing.contracts.engine import EngineContract, Opener
+from inseam.testing.contracts.engine import DrawnJoinContract, EngineContract, Opener
 from inseam.testing.contracts.online_values import OnlineValuesContract
 
 
-class TestDuckdb(EngineContract, OnlineValuesContract):
+class TestDuckdb(EngineContract, OnlineValuesContract, DrawnJoinContract):
     # At the smaller one nothing fits: every build goes through the spill.
     memory_limits = ("1GB", "1KB")
 

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from inseam.adapters.delta.tables import DeltaTables
 from inseam.ports.engine import Engine
 from inseam.ports.tables import Tables
-from inseam.testing.contracts.engine import EngineContract, Opener, drawn
+from inseam.testing.contracts.engine import EngineContract, JoinContract, Opener, drawn
 from inseam.testing.contracts.online_values import OnlineValuesContract
 from inseam.testing.spark import connect_server, missing, standalone_cluster
 
@@ -95,7 +95,7 @@ class TestConnect(_OnSpark):
 
 
 @drawing(15)
-class TestLocal(_OnSpark):
+class TestLocal(_OnSpark, JoinContract):
     kind = "local"
 
 

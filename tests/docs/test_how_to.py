@@ -24,6 +24,7 @@ FROM_NOTHING = (
     "share-features",
     "fresh-features",
     "aggregates",
+    "join",
     "forget",
 )
 ON_DATA = ("write-an-on-demand-feature", "find-features", "tune-a-model")

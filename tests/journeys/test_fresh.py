@@ -108,7 +108,7 @@ def assert_replayed(place: Place, view: WindowedAggregate, world: World, instant
         if not found.is_missing[view.name][0]:
             boundary, version = (int(x[view.name][0]) for x in (found.boundaries, found.versions))
             logged = dict(zip(view.keys, key, strict=True))
-            again = recompute(place.engine, view, key_schema(view).fields, logged, boundary, version)
+            again = recompute(place.engine, view.at(version), key_schema(view).fields, logged, boundary)
             for spec in view.aggregates:
                 cell = found.columns[spec.name][0]
                 assert_same([again[spec.name]], [_logged(cell, spec.type)], f"replay of {spec}")

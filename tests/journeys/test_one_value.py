@@ -128,7 +128,7 @@ def test_every_path_gives_the_value_that_the_definition_of_time_gives(
         assert online.boundaries[view.name][place] == view.boundary(instant)
         version = int(online.versions[view.name][place])
         keys = {key: read[key] for key in view.keys}
-        again = recompute(paths.engine, view, key_fields(view), keys, view.boundary(instant), version)
+        again = recompute(paths.engine, view.at(version), key_fields(view), keys, view.boundary(instant))
         for spec in view.aggregates:
             assert same_bits(again[spec.name], _logged(online.columns[spec.name][place], spec.type)), spec
 

@@ -16,6 +16,7 @@ _ORDER = (
     "define.source",
     "define.check",
     "define.feature_view",
+    "define.join",
     "define.aggregate",
     "define.derived",
     "define.on_demand",

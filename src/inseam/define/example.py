@@ -8,14 +8,15 @@ from typing import Any, ClassVar
 
 from inseam.define.declaration import INSTANT, Declaration, frozen_mapping, tuple_of
 from inseam.define.feature_view import FeatureView
+from inseam.define.join import Join, sources_of
 from inseam.define.on_demand import OnDemand
-from inseam.define.source import Source, Transform, source_of
+from inseam.define.source import Source, Transform
 from inseam.define.training_set import TrainingSet
 from inseam.ir.training import LABEL
 from inseam.kernel.errors import Problem
 from inseam.kernel.names import did_you_mean
 
-Exemplified = FeatureView | Transform | OnDemand | TrainingSet
+Exemplified = FeatureView | Transform | Join | OnDemand | TrainingSet
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,7 +29,7 @@ class Example(Declaration):
 
     - of a view: the features of ``entity`` (left out: the one that the rows are of) when read ``at`` an instant;
     - of a training set: also on-demand features, and ``label``; ``carried`` are the columns that its spine brings;
-    - of a transform: ``expect`` is a list, a dict for each row that is left;
+    - of a transform or a join: ``expect`` is a list, a dict for each row that is left;
     - of an on-demand feature: ``given`` is a dict of its parameters and ``expect`` the value.
 
     >>> from inseam import Entity, FeatureView, Source, count
@@ -84,7 +85,7 @@ class Example(Declaration):
             yield from self._parameter_problems(self.of)
             return
         yield from self._given_problems()
-        if isinstance(self.of, Transform):
+        if isinstance(self.of, Transform | Join):
             if not isinstance(self.expect, list | tuple) or not all(isinstance(row, Mapping) for row in self.expect):
                 yield self.problem("value-invalid", f"expect is {self.expect!r}", expected="a list of rows [{...}]")
             return
@@ -141,16 +142,16 @@ class Example(Declaration):
 
 
 def _sources(of: Exemplified) -> Iterator[Source]:
-    if isinstance(of, Transform):
-        yield of.source
+    if isinstance(of, Transform | Join):
+        yield from sources_of(of)
     elif isinstance(of, FeatureView):
-        yield source_of(of.rows)
+        yield from sources_of(of.rows)
     elif isinstance(of, TrainingSet):
         label = of.label.aggregate
         for use in of.uses:
-            yield source_of(use.view.rows)
+            yield from sources_of(use.view.rows)
         if label is not None and label.rows is not None:
-            yield source_of(label.rows)
+            yield from sources_of(label.rows)
 
 
 def _values_of(of: FeatureView | TrainingSet) -> tuple[str, ...]:

@@ -28,6 +28,7 @@ _WORDS = {
     "Comparison": "a comparison such as count(orders) == 0",
     "GateSpec": 'a gate such as at_least("roc_auc", 0.7)',
     "FeatureUse": 'some of a view, such as spend["orders_30d"]',
+    "Rows": "a Source, Transform or Join",
     "Label": 'Label(..., ahead="60d")',
     "Snapshots": "snapshots(...)",
     "SpineRows": "rows(...)",

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 from inseam.define.aggregate import Aggregate
 from inseam.define.declaration import DURATION, Declaration, duration, frozen_mapping
 from inseam.define.entity import Entity
-from inseam.define.source import Rows, source_of
+from inseam.define.source import Rows
 from inseam.ir.aggregates import ALGEBRA, DERIVED
 from inseam.ir.tile_measure import FAMILIES
 from inseam.ir.training import LABEL, PART
@@ -77,11 +77,12 @@ class FeatureView(Declaration):
     def is_fresh(self) -> bool:
         """Online it is kept in tiles: its rows are a stream's, and its features have states that merge.
 
-        Otherwise its values are materialized, boundary by boundary.
+        Otherwise its values are materialized, boundary by boundary. So are those of joined rows: when a row comes, what
+        it joins may still be on its way, and tiles take nothing back.
         """
         mergeable = (*FAMILIES, *DERIVED)
         is_mergeable = all(isinstance(a, Aggregate) and a.kind in mergeable for a in self.features.values())
-        return source_of(self.rows).stream and is_mergeable
+        return self.rows.base.stream and not self.rows.joins and is_mergeable
 
     def meaning(self) -> dict[str, Any]:
         """The features' order counts: online rows and a model's columns are laid out in it."""

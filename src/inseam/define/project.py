@@ -16,6 +16,7 @@ from inseam.define.endpoint import Endpoint
 from inseam.define.entity import Entity
 from inseam.define.example import Example
 from inseam.define.feature_view import FeatureView
+from inseam.define.join import Join
 from inseam.define.model import Model
 from inseam.define.on_demand import OnDemand
 from inseam.define.reading import Reading
@@ -28,6 +29,7 @@ KINDS: tuple[type[Declaration], ...] = (
     Entity,
     Source,
     Transform,
+    Join,
     FeatureView,
     OnDemand,
     TrainingSet,

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import codecs
+from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from inseam.define.check import checks_of
 from inseam.define.declaration import SQL, Declaration, frozen_mapping, tuple_of
@@ -17,13 +18,32 @@ from inseam.kernel.frozen import METADATA, UNSAID
 from inseam.kernel.names import did_you_mean
 from inseam.kernel.types import DataType
 
+if TYPE_CHECKING:
+    from inseam.define.join import Join
+
 _SOME_INSTANT = datetime(2001, 2, 3, 4, 5, 6, tzinfo=UTC)
 FORMATS = ("csv", "parquet", "jsonl")
 ON_DUPLICATE = ("quarantine", "ignore", "replace")
 
 
+class Rows(Declaration):
+    """Whatever rows can be read from: a source, and what is made of it row by row."""
+
+    timestamp: str
+
+    @property
+    @abstractmethod
+    def base(self) -> Source:
+        """The source whose rows they are."""
+
+    @property
+    def joins(self) -> tuple[Join, ...]:
+        """What its rows got from other views, in the order in which they got it."""
+        return ()
+
+
 @dataclass(frozen=True, eq=False)
-class Source(Declaration):
+class Source(Rows):
     """Rows of events, each with the instant at which it happened.
 
     ``location`` is a file, a directory or a glob (relative to the project) of CSV, Parquet or JSON lines; or give a
@@ -69,6 +89,10 @@ class Source(Declaration):
         if self.schema is not None:
             self._set("schema", frozen_mapping(self.schema))
         self._set("rename", frozen_mapping(self.rename))
+
+    @property
+    def base(self) -> Source:
+        return self
 
     def problems(self) -> Iterator[Problem]:
         yield from super().problems()
@@ -196,11 +220,12 @@ def _is_time_format(text: str) -> bool:
 
 
 @dataclass(frozen=True, eq=False)
-class Transform(Declaration):
+class Transform(Rows):
     """A source's rows, reshaped one by one: filtered, with columns added, renamed or computed.
 
     ``sql`` is a SELECT from the source's name; or use the decorator `transform` on a function of an Ibis table. A row
-    stays a row: no grouping, joins or windows, for those would look across time.
+    stays a row: no grouping, joins or windows, for those would look across time. Columns that come from elsewhere are
+    given to the rows first, by a `Join`, whose source's name the SELECT then reads.
 
     >>> orders = Source("orders", "orders.csv", timestamp="ordered_at")
     >>> paid = Transform("paid", orders, sql="SELECT *, quantity * price AS amount FROM orders WHERE is_paid")
@@ -210,7 +235,7 @@ class Transform(Declaration):
 
     KIND: ClassVar[str] = "transform"
     name: str
-    source: Source
+    source: Rows
     sql: str | None = field(default=None, kw_only=True, metadata=SQL)
     function: Callable[..., Any] | None = field(default=None, kw_only=True)
     timestamp: str = field(default="", kw_only=True)
@@ -220,11 +245,29 @@ class Transform(Declaration):
         if not self.timestamp:
             self._set("timestamp", self.source.timestamp)
 
+    @property
+    def base(self) -> Source:
+        return self.source.base
+
+    @property
+    def joins(self) -> tuple[Join, ...]:
+        return self.source.joins
+
     def upstream(self) -> tuple[Declaration, ...]:
         return (self.source,)
 
     def problems(self) -> Iterator[Problem]:
         yield from super().problems()
+        if isinstance(self.source, Transform):
+            yield self.problem(
+                "transform-nested", f"it reshapes {self.source.ref}", expected="a source or a join", mend="make it one"
+            )
+        if self.joins and self.timestamp != self.source.timestamp:
+            yield self.problem(
+                "timestamp-moved",
+                f"its rows are at {self.timestamp!r}, and what they joined is as it was at {self.source.timestamp!r}",
+                expected=f"timestamp={self.source.timestamp!r}: at another instant it might not have been known",
+            )
         if (self.sql is None) == (self.function is None):
             yield self.problem(
                 "transform-unclear", "it has neither sql nor a function, or both", expected="one of them"
@@ -235,7 +278,7 @@ class Transform(Declaration):
 
 def transform(
     name: str,
-    source: Source,
+    source: Rows,
     *,
     timestamp: str = "",
     owner: str = "",
@@ -265,11 +308,3 @@ def transform(
         )
 
     return declare
-
-
-Rows = Source | Transform
-"""Whatever rows can be read from."""
-
-
-def source_of(rows: Rows) -> Source:
-    return rows.source if isinstance(rows, Transform) else rows

@@ -186,6 +186,18 @@ class ViewVersionRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class ViewStateRecord:
+    """Which versions of its tables the online rows of a view that reads several name by one number."""
+
+    KEY: ClassVar[tuple[str, ...]] = ("view", "fingerprint", "number")
+    view: str
+    fingerprint: str
+    number: int
+    versions: dict[str, Any]
+    """table -> version."""
+
+
+@dataclass(frozen=True, slots=True)
 class AuditRecord:
     """The last audit of a view, or of an on-demand feature: how many of the reads that were drawn and computed again
     agree in every value. It names no entity and holds no value; earlier audits are among the runs.
@@ -234,6 +246,7 @@ RECORDS = (
     AliasRecord,
     MaterializationRecord,
     ViewVersionRecord,
+    ViewStateRecord,
     AuditRecord,
     ErasureRecord,
 )

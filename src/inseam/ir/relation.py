@@ -1,12 +1,17 @@
-"""A relation: rows of one table at one snapshot, after a row-wise transform."""
+"""A relation: rows of one table at one snapshot, with what is joined to them, after a row-wise transform."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 from inseam.ir.functions import FunctionRef
-from inseam.kernel.frozen import METADATA
-from inseam.kernel.types import Schema
+from inseam.kernel.frozen import METADATA, UNSAID
+from inseam.kernel.types import Field, Schema
+
+if TYPE_CHECKING:
+    from inseam.ir.windows import WindowedAggregate
 
 INGESTED_AT = "_ingested_at"
 """When the platform first held the row (timestamp); NULL for rows loaded as history."""
@@ -48,6 +53,23 @@ class Upserts:
 
 
 @dataclass(frozen=True, slots=True)
+class Joined:
+    """The values of a view as columns of a relation: those at each row's own instant, ``value(k, ts)`` of TIME.md.
+
+    ``on``: pairs of a key of the view and the relation's column that holds it. A NULL there is a key without rows.
+    """
+
+    view: WindowedAggregate
+    on: tuple[tuple[str, str], ...]
+    prefix: str = ""
+
+    @property
+    def schema(self) -> Schema:
+        """The columns that the rows get."""
+        return Schema(tuple(Field(self.prefix + field.name, field.type) for field in self.view.schema))
+
+
+@dataclass(frozen=True, slots=True)
 class Relation:
     """What a view, a spine or a label reads.
 
@@ -64,6 +86,14 @@ class Relation:
     """None: every row stands for ever."""
     since: int | None = field(default=None, metadata=METADATA)
     """Rows that were ingested at or before this instant (UTC microseconds), and history, need not be read."""
+    joins: tuple[Joined, ...] = field(default=(), metadata=UNSAID)
+    """Columns that the table's rows get before the transform, one after another. Rows without an instant get none, and
+    are left out: they count nowhere."""
+
+    @property
+    def untransformed(self) -> Relation:
+        """The table's rows with what is joined to them."""
+        return replace(self, transform=None, upserts=None)
 
     def as_stored(self) -> Relation:
         """All rows of the table, superseded and deleted ones too."""
@@ -71,3 +101,29 @@ class Relation:
 
     def at(self, version: int) -> Relation:
         return replace(self, version=version)
+
+    def reads(self) -> Iterator[Relation]:
+        """Itself, and whatever is joined to it."""
+        yield self
+        for joined in self.joins:
+            yield from joined.view.relation.reads()
+
+    def each(self, change: Callable[[Relation], Relation]) -> Relation:
+        """Changed, and so is whatever is joined to it."""
+        views = (replace(one.view, relation=one.view.relation.each(change)) for one in self.joins)
+        return change(replace(self, joins=tuple(map(_with_view, self.joins, views))))
+
+    def asked(self, columns: Collection[str]) -> Relation:
+        """The same as far as these columns go: without joins that none of them needs."""
+        if self.transform is not None:
+            return self
+        needed, kept = set(columns), []
+        for joined in reversed(self.joins):
+            if needed.intersection(joined.schema.names):
+                needed.update(column for _, column in joined.on)
+                kept.append(joined)
+        return replace(self, joins=tuple(reversed(kept)))
+
+
+def _with_view(joined: Joined, view: WindowedAggregate) -> Joined:
+    return replace(joined, view=view)

@@ -32,7 +32,8 @@ def _made(hint: Any, data: Any) -> Any:
     if origin is tuple:
         return tuple(_made(arguments[0], item) for item in data)
     if dataclasses.is_dataclass(hint):
-        hints = get_type_hints(hint)
+        # Relations name views for type checkers alone: each module needs the other.
+        hints = get_type_hints(hint, localns={"WindowedAggregate": WindowedAggregate})
         return hint(**{name: _made(hints[name], item) for name, item in data.items()})  # type: ignore[operator]
     return hint(data) if isinstance(hint, type) and issubclass(hint, Enum) else data
 

@@ -14,7 +14,7 @@ from inseam.define.entity import Entity
 from inseam.define.feature_view import FeatureView
 from inseam.define.on_demand import OnDemand
 from inseam.define.project import Project
-from inseam.define.source import Source, Transform
+from inseam.define.source import Rows
 from inseam.define.training_set import TrainingSet
 from inseam.kernel.errors import NotFoundError
 from inseam.kernel.names import did_you_mean
@@ -105,7 +105,7 @@ def _feature(view: FeatureView, name: str, schemas: Schemas) -> Entry:
 
 
 def _columns(item: Declaration, schemas: Schemas) -> dict[str, str]:
-    if isinstance(item, Source | Transform):
+    if isinstance(item, Rows):
         schema = schemas.of(item)
         return {} if schema is None else {f.name: f.type.value for f in schema}
     if isinstance(item, Entity):

@@ -8,6 +8,7 @@ from inseam.define.aggregate import Aggregate
 from inseam.define.declaration import Declaration
 from inseam.define.endpoint import Endpoint
 from inseam.define.feature_view import FeatureView
+from inseam.define.join import Join
 from inseam.define.model import Model
 from inseam.define.on_demand import OnDemand
 from inseam.define.project import Project
@@ -18,10 +19,10 @@ from inseam.kernel.errors import DefinitionError, Place, Problem
 from inseam.kernel.names import did_you_mean
 from inseam.kernel.types import DataType, Schema
 from inseam.plan.check_expressions import expression_problems
+from inseam.plan.check_joins import join_problems
 from inseam.plan.check_keys import key_clashes
 from inseam.plan.check_models import endpoint_problems, model_problems
-from inseam.plan.lower import value_type
-from inseam.plan.schemas import Schemas, declared_schema
+from inseam.plan.schemas import Schemas, declared_schema, value_type
 
 
 def check(project: Project, schemas: Schemas) -> list[Problem]:
@@ -70,6 +71,8 @@ def _column_problems(item: Declaration, schemas: Schemas) -> Iterator[Problem]:
         yield from _source_problems(item, schemas)
     elif isinstance(item, Transform):
         yield from _timestamp_problems(item, schemas.of(item))
+    elif isinstance(item, Join):
+        yield from join_problems(item, schemas)
     elif isinstance(item, FeatureView):
         yield from _view_problems(item, schemas)
     elif isinstance(item, OnDemand):

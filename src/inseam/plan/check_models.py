@@ -12,8 +12,8 @@ from inseam.ir.training import Task
 from inseam.kernel.errors import Problem
 from inseam.kernel.names import did_you_mean
 from inseam.kernel.types import DataType
-from inseam.plan.lower import label_type, task_of, value_type
-from inseam.plan.schemas import Schemas
+from inseam.plan.lower import label_type, task_of
+from inseam.plan.schemas import Schemas, value_type
 
 
 def model_problems(item: Model, schemas: Schemas) -> Iterator[Problem]:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from inseam.define.aggregate import Aggregate
 from inseam.define.declaration import Declaration
 from inseam.define.feature_view import FeatureView
+from inseam.define.join import Join
 from inseam.define.on_demand import OnDemand
 from inseam.define.project import Project
 from inseam.define.training_set import TrainingSet
@@ -44,3 +45,5 @@ def _features(item: Declaration) -> Iterator[tuple[FeatureView, tuple[str, ...]]
         for view in item.views:
             if isinstance(view, FeatureView):
                 yield view, item.parameters
+    elif isinstance(item, Join):
+        yield item.view, tuple(item.columns.values())

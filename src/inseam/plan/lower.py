@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import replace
+from collections.abc import Callable
 from pathlib import Path
 
-from inseam.define.aggregate import Aggregate
 from inseam.define.endpoint import Endpoint
 from inseam.define.feature_view import FeatureView
 from inseam.define.model import Model
 from inseam.define.on_demand import OnDemand
-from inseam.define.source import Rows, Source
+from inseam.define.source import Source
 from inseam.define.training_set import Snapshots, SpineRows, SpineTable, TrainingSet, microseconds
-from inseam.ir.aggregates import ALGEBRA, AggregateKind, AggregateSpec, result_type
 from inseam.ir.checks import SourceSpec
 from inseam.ir.functions import FunctionRef
 from inseam.ir.on_demand import OnDemandSpec
@@ -21,17 +18,14 @@ from inseam.ir.spine import RowsSpine, SnapshotsSpine, Spine, TableSpine
 from inseam.ir.training import EndpointSpec, LabelSpec, ModelSpec, SplitSpec, Task, TrainingSetSpec
 from inseam.ir.windows import WindowedAggregate
 from inseam.kernel.clock import Step, parse_duration, parse_instant
-from inseam.kernel.errors import DefinitionError, NotFoundError
+from inseam.kernel.errors import DefinitionError
 from inseam.kernel.types import DataType, Field, Schema
 from inseam.plan.meaning import lineage
-from inseam.plan.schemas import Schemas, declared_schema
+from inseam.plan.schemas import Schemas, declared_schema, value_type
+from inseam.plan.views import aggregate_spec, known_schema, relation_of, view_spec
 
 LABEL_VALUE = "label_value"
 """The forward aggregate's own column, before it is compared."""
-_EXTREMES = {
-    AggregateKind.TIME_SINCE_FIRST: AggregateKind.MIN,
-    AggregateKind.TIME_SINCE_LAST: AggregateKind.MAX,
-}
 FileDigest = Callable[[Path], str]
 """The content digest of a file that a user brings."""
 
@@ -58,58 +52,6 @@ def source_spec(source: Source, root: Path) -> SourceSpec:
         deleted=source.deleted,
         decimal=source.decimal,
         checks=tuple(source.checks),
-    )
-
-
-def _known(item: FeatureView | TrainingSet, rows: Rows | SpineTable, schemas: Schemas) -> Schema:
-    schema = schemas.of(rows)
-    if schema is None:
-        raise NotFoundError(
-            str(item.ref),
-            f"the columns of {rows.path if isinstance(rows, SpineTable) else rows.ref} are not known yet",
-            expected="a declared schema or a first load",
-            mend="run `inseam ingest`, or declare schema={...} on the source",
-        )
-    return schema
-
-
-def view_spec(view: FeatureView, schemas: Schemas) -> WindowedAggregate:
-    schema = _known(view, view.rows, schemas)
-    aggregates: dict[str, AggregateSpec] = {}
-    for name, aggregate in view.features.items():
-        spec = _aggregate_spec(name, aggregate, schema, view.ttl)
-        aggregates[name] = replace(spec, parts=_parts(aggregate, spec, view.rows, aggregates))
-    return WindowedAggregate(
-        name=view.name,
-        relation=schemas.relation(view.rows),
-        keys=view.entity.keys,
-        step=Step(parse_duration(view.every), view.timezone),
-        lag=parse_duration(view.lag),
-        aggregates=tuple(aggregates.values()),
-    )
-
-
-def _parts(
-    aggregate: Aggregate, spec: AggregateSpec, rows: Rows, before: Mapping[str, AggregateSpec]
-) -> tuple[AggregateSpec, ...]:
-    """What a derived feature is computed from: features declared before it, or an event time of the window."""
-    extreme = _EXTREMES.get(aggregate.kind)
-    if extreme is None:
-        return tuple(before[name] for name in aggregate.of)
-    return (replace(spec, kind=extreme, type=DataType.TIMESTAMP, column=rows.timestamp),)
-
-
-def _aggregate_spec(name: str, aggregate: Aggregate, schema: Schema, ttl: str | None) -> AggregateSpec:
-    column = schema.type_of(aggregate.column) if aggregate.column is not None else None
-    return AggregateSpec(
-        name=name,
-        kind=aggregate.kind,
-        type=result_type(aggregate.kind, column),
-        column=aggregate.column,
-        over=microseconds(aggregate.over or aggregate.ttl or ttl),
-        where=aggregate.where,
-        quantile=aggregate.q,
-        rank=aggregate.rank,
     )
 
 
@@ -171,10 +113,10 @@ def _spine_spec(
         rows = item.activity
         if rows is None:
             raise DefinitionError(str(item.ref), "nothing says whose rows make an entity active", place=item.place)
-        _known(item, rows, schemas)
+        known_schema(item, rows, schemas)
         step = Step(parse_duration(spine.every), spine.timezone)
         return SnapshotsSpine(
-            schemas.relation(rows),
+            relation_of(rows, schemas),
             item.keys,
             step,
             microseconds(spine.active),
@@ -182,15 +124,15 @@ def _spine_spec(
             _instant(spine.end),
         ), ()
     if isinstance(spine, SpineRows):
-        schema = _known(item, spine.rows, schemas)
-        return RowsSpine(schemas.relation(spine.rows), item.keys, spine.columns), _fields(schema, spine.columns)
+        schema = known_schema(item, spine.rows, schemas)
+        return RowsSpine(relation_of(spine.rows, schemas), item.keys, spine.columns), _fields(schema, spine.columns)
     return _table_spine(spine, item, schemas, root, digest_of)
 
 
 def _table_spine(
     spine: SpineTable, item: TrainingSet, schemas: Schemas, root: Path, digest_of: FileDigest
 ) -> tuple[TableSpine, tuple[Field, ...]]:
-    schema, path = _known(item, spine, schemas), root / spine.path
+    schema, path = known_schema(item, spine, schemas), root / spine.path
     return (
         TableSpine(str(path), digest_of(path), item.keys, spine.timestamp, schema),
         _fields(schema, spine.columns),
@@ -212,11 +154,11 @@ def _label_spec(item: TrainingSet, schemas: Schemas, carried: tuple[Field, ...])
         if type_ is None:
             raise DefinitionError(str(item.ref), f"its spine does not carry {label.column!r}", place=item.place)
         return LabelSpec(type=type_, column=label.column)
-    schema = _known(item, aggregate.rows, schemas)
-    spec = _aggregate_spec(LABEL_VALUE, aggregate, schema, None)
+    schema = known_schema(item, aggregate.rows, schemas)
+    spec = aggregate_spec(LABEL_VALUE, aggregate, schema, None)
     window = WindowedAggregate(
         name="label",
-        relation=schemas.relation(aggregate.rows),
+        relation=relation_of(aggregate.rows, schemas),
         keys=item.keys,
         step=Step(0),
         lag=0,
@@ -234,13 +176,6 @@ def task_of(item: Model, schemas: Schemas) -> Task | None:
         return item.task
     type_ = label_type(item.training_set, schemas)
     return None if type_ is None else _task(type_)
-
-
-def value_type(aggregate: Aggregate, schema: Schema | None) -> DataType | None:
-    """The type of an aggregate's values; None while its column is not known."""
-    column = schema.type_of(aggregate.column) if schema is not None and aggregate.column is not None else None
-    fixed = ALGEBRA[aggregate.kind].result
-    return column if fixed is None else fixed
 
 
 def label_type(item: TrainingSet, schemas: Schemas) -> DataType | None:

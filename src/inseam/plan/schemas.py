@@ -6,14 +6,17 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 
+from inseam.define.aggregate import Aggregate
 from inseam.define.declaration import Declaration
+from inseam.define.join import Join
 from inseam.define.project import Project
-from inseam.define.source import Rows, Source, Transform, source_of
+from inseam.define.source import Rows, Source, Transform
 from inseam.define.training_set import SpineTable, TrainingSet
+from inseam.ir.aggregates import ALGEBRA
 from inseam.ir.functions import FunctionRef
 from inseam.ir.relation import FunctionTransform, Relation, SqlTransform, Upserts
 from inseam.kernel.errors import InseamError, Problem
-from inseam.kernel.types import Field, Schema
+from inseam.kernel.types import DataType, Field, Schema
 
 Typer = Callable[[Relation, Schema], Schema]
 """An engine's typing of a relation's transform over the source's columns; raises `InseamError`."""
@@ -46,26 +49,40 @@ class Schemas:
     def of(self, rows: Rows | SpineTable) -> Schema | None:
         return self.known.get(_key(rows))
 
-    def relation(self, rows: Rows) -> Relation:
-        return _relation(rows, self.of(rows) or Schema(()))
-
 
 def _key(rows: Rows | SpineTable) -> str:
     return f"file:{rows.path}" if isinstance(rows, SpineTable) else str(rows.ref)
 
 
-def _relation(rows: Rows, schema: Schema) -> Relation:
-    source = source_of(rows)
-    upserts = None
+def alone(rows: Rows, schema: Schema) -> Relation:
+    """What is read, without what is joined to it."""
+    source = rows.base
+    upserts, transform = None, None
     if source.on_duplicate == "replace":
         upserts = Upserts(tuple(source.key), source.timestamp, source.deleted)
-    if isinstance(rows, Source):
-        return Relation(table_of(rows), rows.timestamp, schema, upserts=upserts)
-    if rows.function is not None:
-        transform: SqlTransform | FunctionTransform = FunctionTransform(FunctionRef.of(rows.function))
-    else:
-        transform = SqlTransform(rows.sql or "")
-    return Relation(table_of(rows.source), rows.timestamp, schema, transform, upserts=upserts)
+    if isinstance(rows, Transform):
+        function = rows.function
+        transform = SqlTransform(rows.sql or "") if function is None else FunctionTransform(FunctionRef.of(function))
+    return Relation(table_of(source), rows.timestamp, schema, transform, upserts=upserts)
+
+
+def value_type(aggregate: Aggregate, schema: Schema | None) -> DataType | None:
+    """The type of an aggregate's values; None while its column is not known."""
+    column = schema.type_of(aggregate.column) if schema is not None and aggregate.column is not None else None
+    fixed = ALGEBRA[aggregate.kind].result
+    return column if fixed is None else fixed
+
+
+def joined_fields(join: Join, known: Mapping[str, Schema]) -> tuple[Field, ...] | None:
+    """The columns that rows get by a join; None while one of them is not known."""
+    schema, features = known.get(_key(join.view.rows)), join.view.features
+    types = {
+        column: value_type(features[name], schema) if isinstance(features.get(name), Aggregate) else None
+        for column, name in join.columns.items()
+    }
+    if schema is None or None in types.values():
+        return None
+    return tuple(Field(column, type_) for column, type_ in types.items() if type_ is not None)
 
 
 def declared_schema(source: Source) -> Schema | None:
@@ -105,10 +122,16 @@ def find_schemas(
         schema = held.get(source.name) or declared_schema(source)
         if schema is not None:
             known[str(source.ref)] = schema
-    for transform in project.all(Transform):
-        before = known.get(str(transform.source.ref))
-        if before is not None and typer is not None and not any(transform.problems()):
-            learn(transform, str(transform.ref), partial(typer, _relation(transform, Schema(())), before))
+    for made in (item for item in project.declarations if isinstance(item, Transform | Join)):
+        before = known.get(_key(made.rows if isinstance(made, Join) else made.source))
+        if before is None or any(made.problems()):
+            continue
+        if isinstance(made, Join):
+            added = joined_fields(made, known)
+            if added is not None:
+                known[_key(made)] = Schema((*before, *(f for f in added if f.name not in before)))
+        elif typer is not None:
+            learn(made, _key(made), partial(typer, alone(made, Schema(())), before))
     for item in project.all(TrainingSet):
         if isinstance(item.spine, SpineTable) and read is not None:
             learn(item, _key(item.spine), partial(read, item.spine.path))

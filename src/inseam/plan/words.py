@@ -7,6 +7,7 @@ from inseam.define.declaration import Declaration
 from inseam.define.endpoint import Endpoint
 from inseam.define.entity import Entity
 from inseam.define.feature_view import FeatureView
+from inseam.define.join import Join
 from inseam.define.model import Model
 from inseam.define.on_demand import OnDemand
 from inseam.define.source import Source, Transform
@@ -49,6 +50,9 @@ def in_words(item: Declaration) -> str:
     if isinstance(item, Transform):
         how = "by SQL" if item.sql is not None else f"by the function {getattr(item.function, '__name__', '')}"
         return f"The rows of {item.source.name}, reshaped one by one {how}."
+    if isinstance(item, Join):
+        listed = _listed(tuple(item.columns))
+        return f"The rows of {item.rows.name}, each with {listed} of {item.view.name} as they were at its instant."
     if isinstance(item, FeatureView):
         return f"{len(item.features)} features of a {item.entity.name} from the rows of {item.rows.name}. {steps(item)}"
     if isinstance(item, OnDemand):

@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from inseam.define.feature_view import FeatureView
-from inseam.define.source import Source, source_of
+from inseam.define.join import sources_of
+from inseam.define.source import Source
 from inseam.ir.records import (
     DefinitionRecord,
     LoadedFileRecord,
@@ -60,8 +61,7 @@ def _loads(context: Context) -> Iterator[Work]:
 
 def _materializations(context: Context) -> Iterator[Work]:
     for view in context.online_views():
-        source = source_of(view.rows).name
-        if context.latest_version(source) is None:
+        if any(context.latest_version(source.name) is None for source in sources_of(view.rows)):
             continue
         committed = context.ledger.select(
             MaterializationRecord, view=view.name, fingerprint=lineage(view), status="committed"

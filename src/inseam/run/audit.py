@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,6 +18,7 @@ from inseam.kernel.errors import NotFoundError
 from inseam.kernel.names import did_you_mean
 from inseam.plan.meaning import lineage
 from inseam.ports.bundle import BundleManifest, read_manifest
+from inseam.ports.pin import view_at
 from inseam.run import view_versions
 from inseam.run.context import Context
 from inseam.run.online import read_versions
@@ -149,7 +151,10 @@ class _Served:
         values = {field.name: sample.columns[field.name] for field in view.schema}
         reads = Reads(sample.keys, boundaries, versions, values).where(found & current)
         context = self._context
-        return audit_view(drawn, view, reads, engine=context.engine, tables=context.tables, is_tiled=declared.is_fresh)
+        at = partial(view_at, view, fingerprint, ledger=context.ledger)
+        return audit_view(
+            drawn, view, reads, at, engine=context.engine, tables=context.tables, is_tiled=declared.is_fresh
+        )
 
     def _named(
         self, view: WindowedAggregate, fingerprint: str, read: ViewReads
@@ -254,7 +259,8 @@ def _online_view(context: Context, declared: FeatureView, most: int) -> Audited:
         behind_seconds=_behind(np.full(len(rows), rows.at), boundaries),
     )
     reads = Reads(keys, boundaries, versions, rows.columns)
-    return audit_view(drawn, view, reads, engine=context.engine, tables=context.tables, is_tiled=declared.is_fresh)
+    at = partial(view_at, view, fingerprint, ledger=context.ledger)
+    return audit_view(drawn, view, reads, at, engine=context.engine, tables=context.tables, is_tiled=declared.is_fresh)
 
 
 def _mark(context: Context, view: FeatureView, fingerprint: str) -> Mark | TileMark | None:

@@ -26,6 +26,7 @@ from inseam.plan import lower
 from inseam.plan.check import check, require
 from inseam.plan.meaning import lineage
 from inseam.plan.schemas import Schemas, find_schemas, table_of
+from inseam.plan.views import view_spec
 from inseam.ports.artifacts import Artifacts, SharedArtifacts
 from inseam.ports.bundle import ViewUse
 from inseam.ports.discover import adapter
@@ -217,7 +218,7 @@ class Context:
     def view(self, name: str, schemas: Schemas) -> tuple[WindowedAggregate, str]:
         """A view's spec and the fingerprint under which its online rows are kept."""
         view = self.project.get(FeatureView, name)
-        return lower.view_spec(view, schemas), lineage(view)
+        return view_spec(view, schemas), lineage(view)
 
     def training_set(self, name: str, schemas: Schemas) -> TrainingSetSpec:
         return self._training_set(self.project.get(TrainingSet, name), schemas)

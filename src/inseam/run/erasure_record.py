@@ -9,7 +9,7 @@ from typing import Any
 
 from inseam.define.entity import Entity
 from inseam.define.project import Project
-from inseam.define.source import Source, Transform
+from inseam.define.source import Rows, Source, Transform
 from inseam.ir.entity_key import EntityKey, value_of
 from inseam.ir.forgotten import digest_of
 from inseam.ir.records import ErasureRecord
@@ -51,7 +51,7 @@ def record_of(key: EntityKey, ledger: Ledger) -> ErasureRecord:
     return replace(found, status="begun", begun_at=clock.now(), finished_at=None) if is_again else found
 
 
-def rows_of(project: Project) -> list[Source | Transform]:
+def rows_of(project: Project) -> list[Rows]:
     """Everything that has rows of its own columns."""
     return [*project.all(Source), *project.all(Transform)]
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from inseam.define.example import Example
 from inseam.define.feature_view import FeatureView
+from inseam.define.join import Join
 from inseam.define.on_demand import OnDemand
 from inseam.define.source import Transform
 from inseam.define.training_set import Snapshots, SpineRows, TrainingSet
@@ -25,7 +26,8 @@ from inseam.kernel.types import DataType, Field, Schema
 from inseam.plan import lower
 from inseam.plan.check import check
 from inseam.plan.diff import ancestors
-from inseam.plan.schemas import Schemas, declared_schema
+from inseam.plan.schemas import Schemas, declared_schema, value_type
+from inseam.plan.views import relation_of, view_spec
 from inseam.run.context import Context
 from inseam.run.files import digest_of
 
@@ -144,9 +146,9 @@ class Examples:
             },
         )
         of = example.of
-        if isinstance(of, Transform):
+        if isinstance(of, Transform | Join):
             schema = _known(of.name, schemas.of(of), subject)
-            yield from _compare_rows(case.rows(schemas.relation(of)), example, schema)
+            yield from _compare_rows(case.rows(relation_of(of, schemas)), example, schema)
         elif isinstance(of, OnDemand):
             spec = lower.on_demand_spec(of, _parameter_types(of, schemas))
             found = {of.name: case.called(spec, example.given, example.at or _ANY_INSTANT)}  # type: ignore[arg-type]
@@ -157,7 +159,7 @@ class Examples:
             yield from self._compare_training_set(example, of, case, schemas)
 
     def _compare_view(self, example: Example, of: FeatureView, case: Case, schemas: Schemas) -> Iterator[Difference]:
-        view = lower.view_spec(of, schemas).only(tuple(example.expect))
+        view = view_spec(of, schemas).only(tuple(example.expect))
         keys = tuple(Field(k, view.relation.schema.type_of(k) or DataType.STRING) for k in view.keys)
         read, columns = _read(example, keys)
         yield from _compare(case.values(read, columns, [view]), example.expect, view.schema, case.subject)
@@ -248,7 +250,7 @@ def _parameter_types(of: OnDemand, schemas: Schemas) -> dict[str, DataType]:
         if isinstance(view, OnDemand):
             found[view.name] = view.type
         else:
-            found |= {n: t for n, a in view.features.items() if (t := lower.value_type(a, schemas.of(view.rows)))}
+            found |= {n: t for n, a in view.features.items() if (t := value_type(a, schemas.of(view.rows)))}
     return {name: found.get(name) or of.declared_type(name) or DataType.FLOAT64 for name in of.parameters}
 
 

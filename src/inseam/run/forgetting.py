@@ -10,13 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 from inseam.define.entity import Entity
 from inseam.define.feature_view import FeatureView
-from inseam.define.source import Source, Transform, source_of
+from inseam.define.join import sources_of
+from inseam.define.source import Rows, Source, Transform
 from inseam.ir.entity_key import EntityKey
 from inseam.ir.forgotten import Forgotten
 from inseam.ir.records import ErasureRecord, RunRecord
 from inseam.kernel import clock
 from inseam.kernel.types import Schema
 from inseam.plan.schemas import Schemas
+from inseam.plan.views import relation_of
 from inseam.ports.progress import Progress, silent
 from inseam.ports.wiping import Wiping
 from inseam.run.compacting import move_log
@@ -210,12 +212,12 @@ class _Forgetting:
             self._left[path] = "rows were loaded from it: it is yours to clear"
         return sequences
 
-    def _readers(self, source: str) -> list[tuple[Source | Transform, Relation]]:
+    def _readers(self, source: str) -> list[tuple[Rows, Relation]]:
         """What is declared over a source and has the key's columns."""
         if f"sources/{source}" not in self._context.tables.list():
             return []
-        over = [rows for rows in rows_of(self._context.project) if source_of(rows).name == source]
-        relations = ((rows, self._schemas.relation(rows)) for rows in over)
+        known = [rows for rows in rows_of(self._context.project) if self._schemas.of(rows) is not None]
+        relations = ((rows, relation_of(rows, self._schemas)) for rows in known if rows.base.name == source)
         return [(rows, relation) for rows, relation in relations if self._key.within(relation.schema) is not None]
 
     def _stored(self, table: str) -> Schema:
@@ -226,7 +228,8 @@ class _Forgetting:
         from inseam.stages.features.forget import forget_rows
 
         online, views = self._context.online, self._context.project.all(FeatureView)
-        others = {v.name for v in views if source_of(v.rows).name == source and not self._key.is_in(v.entity.keys)}
+        reading = [v for v in views if source in (one.name for one in sources_of(v.rows))]
+        others = {v.name for v in reading if not self._key.is_in(v.entity.keys)}
         for table in online.tables():
             name = table.partition("@")[0]
             if name in others and table.endswith("/tiles"):

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from inseam.define.feature_view import FeatureView
-from inseam.define.source import Source, source_of
+from inseam.define.source import Source
 from inseam.ir.records import LoadRecord, MaterializationRecord
 from inseam.kernel import clock
 from inseam.kernel.clock import SECOND
@@ -78,7 +78,7 @@ def freshen(
             present = declared(context, view.name)
             versions = (present, *read_beside(context, view.name, present.fingerprint))
             fresheners = [_freshener(context, version, progress) for version in versions if version.is_fresh]
-            of_source.setdefault(source_of(view.rows).name, []).extend(fresheners)
+            of_source.setdefault(view.rows.base.name, []).extend(fresheners)
         untidy = dict.fromkeys(of_source, 0)
         while True:
             for source, fresheners in of_source.items():
@@ -105,7 +105,7 @@ def freshen_once(
     view = context.project.get(FeatureView, name)
     with context.ledger.lease(f"freshen:{name}"), run(context.ledger, "freshen", name, fingerprint) as opened:
         started = clock.now()
-        source = source_of(view.rows).name
+        source = view.rows.base.name
         through = settle(context, view)
         through = through if as_of is None else min(as_of, through)
         done = _freshener(context, version, progress).step(through, _history(context, source))

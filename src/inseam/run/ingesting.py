@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from inseam.define.failure import of_declaration
 from inseam.define.feature_view import FeatureView
-from inseam.define.source import Source, source_of
+from inseam.define.source import Source
 from inseam.define.training_set import TrainingSet
 from inseam.ir.records import LoadRecord
 from inseam.kernel.errors import InseamError, Problem
@@ -102,4 +102,9 @@ def _entity_keys(context: Context, source: str) -> tuple[str, ...]:
     readers = [(view.rows, view.entity.keys) for view in context.project.all(FeatureView)]
     labels = ((item.label.aggregate, item.keys) for item in context.project.all(TrainingSet))
     readers += [(aggregate.rows, keys) for aggregate, keys in labels if aggregate is not None and aggregate.rows]
-    return tuple(dict.fromkeys(key for rows, keys in readers if source_of(rows).name == source for key in keys))
+    found: dict[str, None] = {}
+    for rows, keys in readers:
+        if rows.base.name == source:
+            joined = {column for join in rows.joins for column in join.columns}
+            found |= dict.fromkeys(key for key in keys if key not in joined)
+    return tuple(found)

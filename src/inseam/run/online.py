@@ -12,6 +12,7 @@ from inseam.kernel import clock
 from inseam.kernel.errors import DataError, NotFoundError, RefusedError
 from inseam.kernel.names import did_you_mean
 from inseam.kernel.types import Field, Schema
+from inseam.ports.pin import view_at
 from inseam.ports.progress import Progress, silent
 from inseam.run.context import Context
 from inseam.run.price import READ
@@ -67,8 +68,8 @@ def write_version(
         )
         opened.outputs = {"boundary": record.boundary, "version": record.version, "rows": record.rows}
         if record.started_at >= started:  # neither found done nor gone on with
-            snapshot = context.tables.snapshot(version.spec.relation.table, record.version)
-            opened.outputs[READ] = snapshot.rows
+            read = view_at(version.spec, fingerprint, record.version, context.ledger).relation
+            opened.outputs[READ] = context.tables.snapshot(read.table, read.version).rows
     return record
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from inseam.define.feature_view import FeatureView
-from inseam.define.source import source_of
 from inseam.ir.records import MaterializationRecord, RunRecord
 from inseam.kernel.clock import SECOND
 from inseam.run.context import Context
@@ -29,7 +28,7 @@ class Price:
 
 def price(context: Context, view: FeatureView) -> Price:
     """From the snapshot's statistics and the ledger; nothing is read."""
-    snapshot = context.tables.snapshot(f"sources/{source_of(view.rows).name}")
+    snapshot = context.tables.snapshot(f"sources/{view.rows.base.name}")
     written = context.ledger.select(MaterializationRecord, view=view.name, status="committed")
     entities = max(written, key=lambda record: record.finished_at or 0).rows if written else None
     seconds_a_row = _seconds_a_row(context, view.name)

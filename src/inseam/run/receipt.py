@@ -16,6 +16,7 @@ from inseam.kernel.errors import NotFoundError
 from inseam.kernel.types import DataType, Field, Schema
 from inseam.plan.schemas import Schemas
 from inseam.ports.bundle import Bundle, open_kept, read_manifest
+from inseam.ports.pin import view_at
 from inseam.run.context import Context
 from inseam.run.learning import version_of
 from inseam.run.view_versions import declared, recorded
@@ -143,7 +144,8 @@ def _view_values(
     read = made.prediction.views.get(view.name)
     if read is None or read.is_missing or read.boundary is None or read.version is None:
         return
-    values = recompute(context.engine, view, endpoint.keys, made.prediction.keys, read.boundary, read.version)
+    pinned = view_at(view, made.definitions.get(view.name, ""), read.version, context.ledger)
+    values = recompute(context.engine, pinned, endpoint.keys, made.prediction.keys, read.boundary)
     for name, recomputed in values.items():
         yield name, made.prediction.features[name], recomputed
 
@@ -164,9 +166,8 @@ def recompute(
     fields: tuple[Field, ...],
     keys: Mapping[str, Any],
     boundary: int,
-    version: int,
 ) -> dict[str, Any]:
-    """One entity's values of a view at a boundary, from a snapshot of its table, in the log's form."""
+    """One entity's values at a boundary of a view that names its snapshot, in the log's form."""
     import pyarrow as pa
 
     # The first instant at which the boundary is readable: b(boundary + lag) is the boundary itself.
@@ -175,7 +176,7 @@ def recompute(
     # Arrow reads a plain integer as an instant in the column's own unit: microseconds, or days for dates.
     arrays = [pa.array([row[field.name]], field.type) for field in schema]
     spine = pa.Table.from_arrays(arrays, schema=schema).to_reader()
-    table = engine.features(spine, [view.at(version)]).reader().read_all()
+    table = engine.features(spine, [view]).reader().read_all()
     return {field.name: plain(table[field.name], field.type) for field in view.schema}
 
 

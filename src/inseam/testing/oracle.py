@@ -130,6 +130,21 @@ def corrected(rows: Sequence[Row], key: Sequence[str], deleted: Callable[[Row], 
     return found
 
 
+def joined(
+    rows: Sequence[Row], others: Sequence[Row], on: Mapping[str, str], questions: Mapping[str, Question]
+) -> list[Row]:
+    """The rows that have an instant, each with ``value(k, ts)`` of some features of other rows as columns of its own.
+
+    ``on``: key of the others -> the column of the row that holds it. NULL is nobody's key.
+    """
+    found: list[Row] = []
+    for row in rows:
+        if row["ts"] is not None:
+            of = [o for o in others if all(o[key] is not None and o[key] == row[column] for key, column in on.items())]
+            found.append({**row, **{name: value(of, question, row["ts"]) for name, question in questions.items()}})
+    return found
+
+
 def _loaded(row: Row) -> tuple[float, float]:
     return -math.inf if row["known"] is None else row["known"], row["seq"]
 

@@ -4,7 +4,7 @@ late rows, rows on boundaries, gaps, loads that came twice, leap days, and clock
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -12,11 +12,11 @@ import pyarrow as pa
 from hypothesis import strategies as st
 
 from inseam.ir.aggregates import ALGEBRA, DERIVED, AggregateKind, AggregateSpec, result_type
-from inseam.ir.relation import INGESTED_AT, SEQUENCE, Relation, Upserts
+from inseam.ir.relation import INGESTED_AT, SEQUENCE, Joined, Relation, Upserts
 from inseam.ir.windows import EVENT_TIME, WindowedAggregate
 from inseam.kernel.clock import DAY, HOUR, MINUTE, Step, parse_instant
 from inseam.kernel.types import DataType, Schema
-from inseam.testing.oracle import Question, Row, corrected
+from inseam.testing.oracle import Question, Row, corrected, joined
 
 SCHEMA = Schema.of(
     (
@@ -176,6 +176,35 @@ def views(
         tuple(draw(specs(f"{name}_{number}", kinds)) for number in range(count)),
         draw(st.none() | st.none() | st.sampled_from([HOUR, 2 * DAY])) if labels else None,
     )
+
+
+@dataclass(frozen=True)
+class Read:
+    """A relation, and its rows as the oracle reads them."""
+
+    relation: Relation
+    world: World
+
+
+_ALIKE: Mapping[str, tuple[str, ...]] = {"customer": ("customer", "pieces"), "shop": ("shop", "colour")}
+"""Columns that may hold a key."""
+
+
+@st.composite
+def joins(draw: st.DrawFn, relation: Relation, prefix: str) -> Joined:
+    """A view of a relation, looked up by columns that may be called otherwise than its keys."""
+    view = replace(draw(views(relation.table, labels=False)), relation=relation)
+    on = tuple((key, draw(st.sampled_from(_ALIKE.get(key, (key,))))) for key in view.keys)
+    return Joined(view, on, prefix)
+
+
+def with_join(rows: Read, join: Joined, other: Read) -> Read:
+    """The rows with what they join of the other ones."""
+    questions = {join.prefix + spec.name: question(join.view, spec) for spec in join.view.aggregates}
+    found = joined(rows.world.rows, other.world.rows, dict(join.on), questions)
+    schema = Schema((*rows.relation.schema, *join.schema))
+    relation = replace(rows.relation, schema=schema, joins=(*rows.relation.joins, join))
+    return Read(relation, World(tuple(found), rows.world.reads))
 
 
 def question(view: WindowedAggregate, spec: AggregateSpec) -> Question:

@@ -20,7 +20,9 @@ BLANK = Audited("feature_view:spend", "lapse", "f", 10)
 
 
 def audited(world, reads, *, is_tiled=False):
-    return audit_view(BLANK, world.view, reads, engine=world.engine, tables=world.tables, is_tiled=is_tiled)
+    return audit_view(
+        BLANK, world.view, reads, world.view.at, engine=world.engine, tables=world.tables, is_tiled=is_tiled
+    )
 
 
 def rewrite(world, where):

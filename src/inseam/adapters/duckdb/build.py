@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from itertools import chain
 
@@ -14,6 +14,7 @@ from inseam.adapters.duckdb.plain import plain_rows
 from inseam.adapters.duckdb.rows import plain_stream
 from inseam.adapters.duckdb.session import BATCH_ROWS, DUCKDB_SHARE, Limits, Session
 from inseam.adapters.duckdb.view_plan import ViewPlan, plan_view
+from inseam.ir.relation import Relation
 from inseam.ir.windows import EVENT_TIME, WindowedAggregate
 from inseam.ports.tables import Snapshot
 
@@ -25,13 +26,15 @@ def build(
     limits: Limits,
     spine: pa.RecordBatchReader,
     views: Sequence[WindowedAggregate],
-    snapshots: Sequence[Snapshot],
+    snapshot_of: Callable[[Relation, Session], Snapshot],
     path: str,
 ) -> pa.RecordBatchReader:
     """The spine's rows in their order with the views' columns."""
     session = Session(limits, share=DUCKDB_SHARE)
     try:
-        plans = [plan_view(view, snapshot, session) for view, snapshot in zip(views, snapshots, strict=True)]
+        read = dict.fromkeys(view.relation.untransformed for view in views)
+        snapshots = {relation: snapshot_of(relation, session) for relation in read}
+        plans = [plan_view(view, snapshots[view.relation.untransformed], session) for view in views]
         check_spine(spine.schema, plans)
         works = _works(plans, path, limits.threads)
         plain = plain_stream(spine)

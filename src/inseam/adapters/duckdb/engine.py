@@ -16,6 +16,7 @@ from inseam.ir.windows import WindowedAggregate
 from inseam.kernel.errors import DefinitionError, SettingError
 from inseam.kernel.names import did_you_mean
 from inseam.kernel.types import Schema
+from inseam.ports.joined import joined_schema
 from inseam.ports.rows import Given, Rows, StreamedRows, reader_of
 from inseam.ports.tables import Snapshot, Tables
 
@@ -42,7 +43,7 @@ class DuckdbEngine:
 
     def schema(self, relation: Relation, *, before: Schema | None = None) -> Schema:
         with Session(self._limits) as session:
-            found = before if before is not None else self._snapshot(relation).schema
+            found = before if before is not None else joined_schema(self._stored(relation).schema, relation)
             return compiled(relation, found, session).schema
 
     def scan(self, relation: Relation, *, columns: Sequence[str] | None = None, where: str | None = None) -> Rows:
@@ -74,8 +75,7 @@ class DuckdbEngine:
     def features(self, spine: Given, views: Sequence[WindowedAggregate]) -> Rows:
         from inseam.adapters.duckdb.build import build
 
-        snapshots = [self._snapshot(view.relation) for view in views]
-        return self._rows(build(self._limits, reader_of(spine), views, snapshots, self._path))
+        return self._rows(build(self._limits, reader_of(spine), views, self._snapshot, self._path))
 
     def repeated(self, rows: pa.RecordBatchReader, by: Sequence[str], held: Relation | None = None) -> Rows:
         from inseam.adapters.duckdb.rows import repeated
@@ -90,11 +90,20 @@ class DuckdbEngine:
     def _rows(self, reader: pa.RecordBatchReader) -> Rows:
         return StreamedRows.of(reader, self._limits.directory)
 
-    def _snapshot(self, relation: Relation) -> Snapshot:
+    def _stored(self, relation: Relation) -> Snapshot:
         return self._tables.snapshot(relation.table, relation.version, since=relation.since)
 
+    def _snapshot(self, relation: Relation, session: Session) -> Snapshot:
+        """The relation's rows before its transform; what is joined to them lies in the session's scratch."""
+        stored = self._stored(relation)
+        if not relation.joins:
+            return stored
+        from inseam.adapters.duckdb.joined import joined_snapshot
+
+        return joined_snapshot(relation, stored, session, self._limits, self.features)
+
     def _compile(self, relation: Relation, session: Session) -> tuple[Snapshot, Compiled]:
-        snapshot = self._snapshot(relation)
+        snapshot = self._snapshot(relation, session)
         return snapshot, compiled(relation, snapshot.schema, session)
 
 

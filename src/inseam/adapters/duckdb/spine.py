@@ -30,7 +30,8 @@ def read_spine(limits: Limits, spine: Spine, compile_: Compile) -> pa.RecordBatc
         if isinstance(spine, TableSpine):
             sql = _table(spine, session)
             return session.stream(sql, spine.path)
-        snapshot, source = compile_(spine.relation, session)
+        columns = spine.columns if isinstance(spine, RowsSpine) else ()
+        snapshot, source = compile_(spine.relation.asked((*spine.keys, *columns)), session)
         check_names("spine", "key", spine.keys, source.schema)
         check_upserts(spine.relation, snapshot.schema, session)
         body = standing(source.over(read(snapshot)), snapshot, spine.relation)

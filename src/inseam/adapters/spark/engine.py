@@ -40,6 +40,7 @@ from inseam.ir.windows import EVENT_TIME, WindowedAggregate
 from inseam.kernel.errors import DataError, DefinitionError
 from inseam.kernel.names import did_you_mean
 from inseam.kernel.types import DataType, Field, Schema
+from inseam.ports.joined import joined_schema
 from inseam.ports.rows import Given, Rows, StreamedRows, reader_of
 from inseam.ports.tables import Snapshot, Tables
 
@@ -79,7 +80,7 @@ class SparkEngine:
 
     def schema(self, relation: Relation, *, before: Schema | None = None) -> Schema:
         with Session(self._limits) as typed:
-            found = before if before is not None else self._snapshot(relation).schema
+            found = before if before is not None else joined_schema(self._stored(relation).schema, relation)
             return compiled(relation, found, typed).schema
 
     def scan(self, relation: Relation, *, columns: Sequence[str] | None = None, where: str | None = None) -> SparkRows:
@@ -96,7 +97,7 @@ class SparkEngine:
                 frame = without_numbers(frame)
             frame = frame.select(*map(column, wanted))
         arrow = Schema(tuple(Field(name, schema.type_of(name) or DataType.STRING) for name in wanted)).to_arrow()
-        return SparkRows(frame, arrow, relation.table, self._staging)
+        return SparkRows(frame, arrow, relation.table, self._staging, (source,))
 
     def evaluate(self, rows: pa.RecordBatchReader, expressions: Mapping[str, str]) -> Rows:
         schema = self._typed(rows.schema, expressions)
@@ -107,7 +108,8 @@ class SparkEngine:
     def spine(self, spine: Spine) -> Rows:
         if isinstance(spine, TableSpine):
             return StreamedRows.of(table_spine(spine, self._limits.memory), self._directory)
-        source, memory = self._source(spine.relation), self._given().memory
+        columns = spine.columns if isinstance(spine, RowsSpine) else ()
+        source, memory = self._source(spine.relation.asked((*spine.keys, *columns))), self._given().memory
         with running(spine.relation.table):
             frame = standing(frame_of(self._session(), source, memory), source, memory)
             made = (
@@ -115,7 +117,7 @@ class SparkEngine:
                 if isinstance(spine, RowsSpine)
                 else snapshots_spine(spine, source, frame)
             )
-        return SparkRows(made[0], made[1].to_arrow(), spine.relation.table, self._staging)
+        return SparkRows(made[0], made[1].to_arrow(), spine.relation.table, self._staging, (source,))
 
     def features(self, spine: Given, views: Sequence[WindowedAggregate]) -> SparkRows:
         sides = self._sides(views)
@@ -131,7 +133,7 @@ class SparkEngine:
             for group in by_keys(sides):
                 frame, schema = add_views(self._session(), frame, schema, group, extent, given)
             made = [field for view in views for field in view.schema.to_arrow()]
-            return self._ordered(frame, pa.schema([*staged.schema, *made]), staged, "features")
+            return self._ordered(frame, pa.schema([*staged.schema, *made]), staged, "features", *sides)
 
     def repeated(self, rows: pa.RecordBatchReader, by: Sequence[str], held: Relation | None = None) -> Rows:
         for name in by:
@@ -145,7 +147,7 @@ class SparkEngine:
         with running("repeated"):
             table = None if source is None else frame_of(self._session(), source, self._given().memory)
             found = places(self._frame(staged), by, table)
-            return SparkRows(found, schema, "repeated", self._staging, (staged,))
+            return SparkRows(found, schema, "repeated", self._staging, (staged, source))
 
     def describe(self, rows: Given) -> Mapping[str, Mapping[str, Any]]:
         staged = self._staged(rows)
@@ -185,8 +187,17 @@ class SparkEngine:
         memory = self._where.memory // (2 if self._where.is_local else 1)
         return Resources(memory // tasks, tasks, self._path)
 
-    def _snapshot(self, relation: Relation) -> Snapshot:
+    def _stored(self, relation: Relation) -> Snapshot:
         return self._tables.snapshot(relation.table, relation.version, since=relation.since)
+
+    def _snapshot(self, relation: Relation) -> Snapshot:
+        """The relation's rows before its transform; what is joined to them is computed now, and staged."""
+        stored = self._stored(relation)
+        if not relation.joins:
+            return stored
+        from inseam.adapters.spark.joined import joined_snapshot
+
+        return joined_snapshot(self._session(), relation, stored, self._staging, self.features)
 
     def _source(self, relation: Relation, where: str | None = None) -> Source:
         snapshot = self._snapshot(relation)
@@ -200,17 +211,19 @@ class SparkEngine:
     def _sides(self, views: Sequence[WindowedAggregate]) -> list[Side]:
         """The views' plans; those that read one relation by the same keys side by side."""
         held: dict[object, list[ViewPlan]] = {}
+        read = dict.fromkeys(view.relation.untransformed for view in views)
+        snapshots = {relation: self._snapshot(relation) for relation in read}
         with Session(self._limits) as typed:
             for view in views:
-                plan = plan_view(view, self._snapshot(view.relation), typed)
+                plan = plan_view(view, snapshots[view.relation.untransformed], typed)
                 held.setdefault((view.relation, plan.snapshot.version, plan.key_fields), []).append(plan)
         return [Side(Source(plans[0].snapshot, plans[0].source), tuple(plans)) for plans in held.values()]
 
     def _frame(self, staged: Staged) -> Any:
         return staged_frame(self._session(), staged)
 
-    def _ordered(self, frame: Any, schema: pa.Schema, staged: Staged, subject: str) -> SparkRows:
-        return SparkRows(in_order(frame, schema, staged.blocks), schema, subject, self._staging, (staged,))
+    def _ordered(self, frame: Any, schema: pa.Schema, staged: Staged, subject: str, *keep: Any) -> SparkRows:
+        return SparkRows(in_order(frame, schema, staged.blocks), schema, subject, self._staging, (staged, *keep))
 
 
 def _known(source: Source, columns: Sequence[str]) -> tuple[str, ...]:

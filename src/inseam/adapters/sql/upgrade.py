@@ -11,7 +11,7 @@ from inseam.adapters.sql.database import Database
 from inseam.adapters.sql.tables import VERSION_TABLE
 from inseam.kernel.errors import SettingError
 
-HEAD = "0006"
+HEAD = "0007"
 """The newest revision, repeated here so that opening a ledger need not import Alembic; a test compares the two."""
 SCRIPTS = Path(__file__).parent / "migrations"
 _LOCK = 0x1A5EA3

@@ -65,7 +65,7 @@ class Case:
         return plain(Derived([spec], columns).columns(batch)[spec.name][0].as_py())
 
     def _own(self, relation: Relation) -> Relation:
-        return replace(relation, table=f"{self.name}/{relation.table.rpartition('/')[2]}")
+        return relation.each(lambda one: replace(one, table=f"{self.name}/{one.table.rpartition('/')[2]}"))
 
 
 def _plain_rows(table: pa.Table) -> list[dict[str, Any]]:

@@ -20,6 +20,7 @@ from inseam.kernel.types import DataType, Field, Schema, arrow_type
 from inseam.ports.engine import Engine
 from inseam.ports.ledger import Ledger
 from inseam.ports.online import OnlineStore
+from inseam.ports.pin import newest_state, view_at
 from inseam.ports.progress import Progress, silent
 from inseam.ports.rows import Batches, Given
 from inseam.ports.tables import Tables
@@ -53,8 +54,8 @@ def materialize(
     table = online_table(view.name, fingerprint)
     with ledger.lease(f"materialize:{view.name}"):
         mark = Mark.decode(store.mark(table))
-        snapshot = tables.snapshot(view.relation.table, view.relation.version)
-        goal = _goal(view, view.boundary(as_of), snapshot.version, mark, ledger)
+        version = newest_state(view, fingerprint, tables, ledger)
+        goal = _goal(view, view.boundary(as_of), version, mark, ledger)
         record = _begin(view.name, fingerprint, goal, ledger)
         if mark is None or not mark.is_same_work(goal):
             if mark is not None and mark.fields != goal.fields:
@@ -64,7 +65,8 @@ def materialize(
             store.write(table, [], goal.encode())
             mark = goal
         if mark.status != COMMITTED:
-            mark = _write(view.at(mark.version), mark, table, engine, store, batch_rows, progress)
+            pinned = view_at(view, fingerprint, mark.version, ledger)
+            mark = _write(pinned, mark, table, engine, store, batch_rows, progress)
         if record.status == COMMITTED:
             return record
         record = replace(record, status=COMMITTED, rows=mark.rows, finished_at=clock.now())
@@ -94,7 +96,7 @@ def _goal(view: WindowedAggregate, boundary: int, version: int, mark: Mark | Non
     at the boundary; else from this one.
     """
     goal = Mark.start(view, boundary, version)
-    if mark is None or mark.status == COMMITTED or mark.version > version:
+    if mark is None or mark.status == COMMITTED or mark.version > version or view.relation.joins:
         return goal
     begun = Mark.start(view, boundary, mark.version)
     if not mark.is_same_work(begun):

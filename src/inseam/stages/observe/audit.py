@@ -15,9 +15,10 @@ from inseam.ir.spine import SnapshotsSpine
 from inseam.ir.windows import WindowedAggregate
 from inseam.kernel.clock import Step, format_instant
 from inseam.ports.engine import Engine
+from inseam.ports.pin import pinned_views, versions
 from inseam.ports.tables import Tables
 from inseam.stages.observe.audited import SHOWN, Audited, Difference
-from inseam.stages.observe.comparison import Comparer
+from inseam.stages.observe.comparison import Comparer, ViewAt
 from inseam.stages.observe.reads import Reads, differing, shown
 
 FUNCTION = "function"
@@ -26,13 +27,13 @@ has changed."""
 
 
 def audit_view(
-    drawn: Audited, view: WindowedAggregate, reads: Reads, *, engine: Engine, tables: Tables, is_tiled: bool
+    drawn: Audited, view: WindowedAggregate, reads: Reads, at: ViewAt, *, engine: Engine, tables: Tables, is_tiled: bool
 ) -> Audited:
     """Hold reads of a view against what it gives at their boundaries: see `Comparer`."""
     if not len(reads):
         return drawn
-    version = tables.snapshot(view.relation.table).version
-    found = Comparer(view, version, engine, is_tiled=is_tiled).compare(reads)
+    (newest,) = pinned_views([view], versions(tables, [view.relation]))
+    found = Comparer(newest, at, engine, is_tiled=is_tiled).compare(reads)
     rows = np.flatnonzero(found.differs.any(axis=1))[:SHOWN]
     entities = reads.keys.take(rows).to_pylist()
     differences = []

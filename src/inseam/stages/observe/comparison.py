@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
@@ -41,14 +42,16 @@ class Comparison:
     causes: list[Cause | None]
 
 
+ViewAt = Callable[[int], WindowedAggregate]
+"""A view on the data that its reads name by a number."""
 _ROWS = AggregateSpec("rows", AggregateKind.COUNT, DataType.INT64)
 _PICKED = (AggregateKind.MIN, AggregateKind.MAX, AggregateKind.FIRST, AggregateKind.LAST, AggregateKind.QUANTILE)
 _TOLERANCE = 1e-9
 
 
 class Comparer:
-    """Computes reads of one view again: all of them from the snapshot ``version``, the newest, and from up to ``most``
-    of their own.
+    """Computes reads of one view again: all of them from ``newest``, the view on the newest snapshot, and from up to
+    ``most`` of their own, on which ``at`` gives the view.
 
     A row counts at a boundary when it was known then, so that every snapshot since must give one value. The snapshots
     of reads that differ are looked at first, then those of which there are the most reads. Values are held to every
@@ -56,13 +59,13 @@ class Comparer:
     """
 
     def __init__(
-        self, view: WindowedAggregate, version: int, engine: Engine, *, is_tiled: bool = False, most: int = 16
+        self, newest: WindowedAggregate, at: ViewAt, engine: Engine, *, is_tiled: bool = False, most: int = 16
     ) -> None:
-        self._view, self._version, self._engine, self._most = view, version, engine, most
-        self._added = {a.name for a in view.aggregates if is_tiled and a.kind not in _PICKED}
+        self._newest, self._at, self._engine, self._most = newest, at, engine, most
+        self._added = {a.name for a in newest.aggregates if is_tiled and a.kind not in _PICKED}
 
     def compare(self, reads: Reads) -> Comparison:
-        newest = recompute(self._engine, self._view.at(self._version), reads)
+        newest = recompute(self._engine, self._newest, reads)
         values = {name: column.copy() for name, column in newest.items()}
         now = self._differing(reads, values)
         then, causes = np.zeros_like(now), np.full(len(reads), None, object)
@@ -71,7 +74,7 @@ class Comparer:
             rows = reads.versions == version
             part = reads.where(rows)
             try:
-                found = recompute(self._engine, self._view.at(version), part)
+                found = recompute(self._engine, self._at(version), part)
             except (NotFoundError, DataError, DefinitionError):  # the newest has just been read in the same way
                 causes[rows & now.any(axis=1)] = Cause.SNAPSHOT
                 continue
@@ -87,14 +90,13 @@ class Comparer:
         changed = now & ~then
         if changed.any():
             part = reads.where(changed)
-            grown = self._rows(part, self._version) > self._rows(part, version)
+            grown = self._rows(part, self._newest) > self._rows(part, self._at(version))
             causes[changed] = [Cause.LATE if more else Cause.REWRITTEN for more in grown.tolist()]
         return causes
 
-    def _rows(self, reads: Reads, version: int) -> np.ndarray:
+    def _rows(self, reads: Reads, view: WindowedAggregate) -> np.ndarray:
         """How many rows count at each read's boundary."""
-        counting = replace(self._view, aggregates=(_ROWS,)).at(version)
-        return recompute(self._engine, counting, reads)["rows"]
+        return recompute(self._engine, replace(view, aggregates=(_ROWS,)), reads)["rows"]
 
     def _chosen(self, reads: Reads, now: np.ndarray) -> list[int]:
         versions, places, counts = np.unique(reads.versions, return_inverse=True, return_counts=True)
@@ -104,7 +106,7 @@ class Comparer:
 
     def _differing(self, reads: Reads, values: dict[str, np.ndarray]) -> np.ndarray:
         columns = []
-        for field in self._view.schema:
+        for field in self._newest.schema:
             left, right = reads.values[field.name], values[field.name]
             differs = differing(left, right, field.type)
             if field.name in self._added and field.type is DataType.FLOAT64:

@@ -21,17 +21,29 @@ from hypothesis import strategies as st
 from pytest import raises
 
 from inseam.ir.aggregates import AggregateKind, AggregateSpec
-from inseam.ir.relation import SEQUENCE, Relation
+from inseam.ir.relation import SEQUENCE, Joined, Relation
 from inseam.ir.spine import RowsSpine, SnapshotsSpine
 from inseam.ir.windows import EVENT_TIME, WindowedAggregate
-from inseam.kernel.clock import MINUTE, Step, from_datetime
+from inseam.kernel.clock import DAY, MINUTE, Step, from_datetime
 from inseam.kernel.errors import DefinitionError
 from inseam.kernel.types import DataType, Schema
 from inseam.ports.engine import Engine
 from inseam.ports.rows import Batches
 from inseam.ports.tables import Tables
 from inseam.testing import oracle
-from inseam.testing.worlds import SCHEMA, STORED, UPSERTS, World, question, views, with_corrections, worlds
+from inseam.testing.worlds import (
+    SCHEMA,
+    STORED,
+    UPSERTS,
+    Read,
+    World,
+    joins,
+    question,
+    views,
+    with_corrections,
+    with_join,
+    worlds,
+)
 
 Opener = Callable[[str], tuple[Engine, Tables]]
 _names = itertools.count()
@@ -224,6 +236,57 @@ class EngineContract:
         assert table.schema.names == ["customer", EVENT_TIME, "number", "n"]
 
 
+class JoinContract:
+    """What every engine does with joined rows. Needs a fixture ``opener`` -> `Opener`."""
+
+    def test_rows_bring_what_they_joined_into_windows_and_spines(self, opener: Opener) -> None:
+        name, count = fresh(), 1_000
+        engine, tables = opener("600MB")
+        tables.append(name, _numbered(count).to_reader())
+        join = Joined(_count_of_rows(name), (("customer", "customer"),), "of_")
+        read = Relation(name, "at", Schema((*SCHEMA, *join.schema)), joins=(join,))
+        found = engine.features(
+            engine.spine(RowsSpine(read, ("customer",), ("pieces", "of_n"))),
+            [replace(_count_of_rows(name), relation=read, aggregates=(_THE_MOST,))],
+        )
+        table = found.reader().read_all()
+        assert table["pieces"].to_pylist() == list(range(count))
+        assert table["of_n"].to_pylist() == [place // 7 for place in range(count)]
+        assert table["most"].to_pylist() == [place // 7 - 1 if place >= 7 else None for place in range(count)]
+
+
+class DrawnJoinContract(JoinContract):
+    """The same of drawn rows, joins of joins, and corrections: for engines on which that costs little."""
+
+    @settings(drawn, max_examples=6)
+    @given(data=st.data(), drawn_worlds=st.tuples(worlds(most=20), worlds(most=20), worlds(most=10)))
+    def test_rows_have_what_they_join_as_it_was_at_their_own_instant(
+        self, opener: Opener, data: st.DataObject, drawn_worlds: tuple[World, World, World]
+    ) -> None:
+        engine, tables = opener("600MB")
+        names = fresh(), fresh(), fresh()
+        for name, world in zip(names, drawn_worlds, strict=True):
+            stored(tables, world, name)
+        plain, inner, innermost = (Read(Relation(n, "at", SCHEMA), w) for n, w in zip(names, drawn_worlds, strict=True))
+        # What is joined has joined rows itself, and rows may get one view's features twice, by other columns.
+        nested = with_join(inner, data.draw(joins(innermost.relation, "a_")), innermost)
+        once = with_join(plain, data.draw(joins(nested.relation, "b_")), nested)
+        read = with_join(once, data.draw(joins(nested.relation, "c_")), nested)
+        upserts = data.draw(st.none() | UPSERTS)
+        relation = replace(read.relation, upserts=upserts)
+        world = read.world if upserts is None else with_corrections(read.world, upserts)
+        newest = tuple(
+            AggregateSpec(f"last_{f.name}", AggregateKind.LAST, f.type, f.name, data.draw(st.sampled_from([None, DAY])))
+            for joined in relation.joins
+            for f in joined.schema
+        )
+        view = replace(data.draw(views(names[0], labels=False)), relation=relation, aggregates=newest)
+        table = engine.features(world.spine(view.keys).to_reader(), [view]).reader().read_all()
+        for feature, expected in told(view, world).items():
+            assert_same(table[feature].to_pylist(), expected, feature)
+
+
+_THE_MOST = AggregateSpec("most", AggregateKind.MAX, DataType.INT64, "of_n")
 _TWICE = Schema.of([("at", DataType.TIMESTAMP), ("twice", DataType.INT64)])
 
 

@@ -157,4 +157,5 @@ class Trial:
         context, reads = self._workspace.context, self._reader.reads(name)
         view = self._reader.views[name]
         drawn = Audited(f"feature_view:{name}", "reader", "", len(reads))
-        return audit_view(drawn, view, reads, engine=context.engine, tables=context.tables, is_tiled=name in FRESH)
+        is_tiled = name in FRESH
+        return audit_view(drawn, view, reads, view.at, engine=context.engine, tables=context.tables, is_tiled=is_tiled)

@@ -7,14 +7,20 @@ import shutil
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
+from inseam.ir.functions import FunctionRef
 from inseam.ir.records import DefinitionRecord, MaterializationRecord, ViewVersionRecord
-from inseam.kernel.clock import DAY, SECOND, frozen_at, parse_instant
+from inseam.ir.relation import FunctionTransform, Joined, Relation
+from inseam.ir.windows import WindowedAggregate
+from inseam.kernel.clock import DAY, SECOND, Step, frozen_at, parse_instant
 from inseam.kernel.errors import ConflictError, NotFoundError, RefusedError
+from inseam.kernel.types import Schema
+from inseam.run.view_versions import ViewVersion
 from inseam.run.workspace import Workspace
 from inseam.run.workspace import open as open_workspace
 from inseam.surface.cli.main import app as command_line
@@ -254,3 +260,13 @@ def test_pruning_rows_forgets_the_version_too(project: Path) -> None:
         (kept,) = ledger.select(ViewVersionRecord, view="daily")
         (applied,) = ledger.select(DefinitionRecord, ref="feature_view:daily")
         assert kept.fingerprint == applied.lineage
+
+
+def test_the_code_of_what_is_joined_counts_too() -> None:
+    gone = FunctionTransform(FunctionRef("shop", "no_such_function", "0"))
+    schema = Schema.of([("customer_id", "int64"), ("at", "timestamp")])
+    plain = WindowedAggregate("plain", Relation("sources/a", "at", schema), ("customer_id",), Step(DAY), 0, ())
+    changed = replace(plain, relation=replace(plain.relation, transform=gone))
+    joined = replace(plain.relation, joins=(Joined(changed, (("customer_id", "customer_id"),)),))
+    can = [ViewVersion(replace(plain, relation=one), "f", False).can_compute for one in (plain.relation, joined)]
+    assert can == [True, False]

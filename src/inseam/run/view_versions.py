@@ -40,12 +40,13 @@ class ViewVersion:
     @property
     def can_compute(self) -> bool:
         """Whether its code is what it was: a transform that is a function of Python may be another by now."""
-        transform = self.spec.relation.transform
-        if isinstance(transform, FunctionTransform):
-            try:
-                transform.function.resolve()
-            except (DefinitionError, NotFoundError):
-                return False
+        transforms = [relation.transform for relation in self.spec.relation.reads()]
+        try:
+            for transform in transforms:
+                if isinstance(transform, FunctionTransform):
+                    transform.function.resolve()
+        except (DefinitionError, NotFoundError):
+            return False
         return True
 
 

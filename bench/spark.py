@@ -57,7 +57,8 @@ def on_spark(folder: Path, options: argparse.Namespace) -> Work:
     engine = spark_engine(folder, options)
 
     def work(out: Path) -> None:
-        engine.features(spine_of(folder), views()).frame.write.parquet(str(out))
+        rows = engine.features(spine_of(folder), views())  # what it reads is staged for as long as it is referred to
+        rows.frame.write.parquet(str(out))
 
     return work
 

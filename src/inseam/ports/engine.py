@@ -18,9 +18,13 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from inseam.ports.rows import Given, Rows
+    from inseam.ports.workers import Workers
 
 
 class Engine(Protocol):
+    workers: Workers
+    """Who works for it, and may work for its caller."""
+
     def schema(self, relation: Relation, *, before: Schema | None = None) -> Schema:
         """The columns of a relation after its transform, without system columns; the transform is checked.
 
@@ -50,7 +54,7 @@ class Engine(Protocol):
         Memory stays within the engine's limit however large spine and tables are.
         """
 
-    def repeated(self, rows: pa.RecordBatchReader, by: Sequence[str], held: Relation | None = None) -> Rows:
+    def repeated(self, rows: Given, by: Sequence[str], held: Relation | None = None) -> Rows:
         """Which rows equal an earlier one, or a row of ``held``, in all columns of ``by``; NULL equals nothing.
 
         One column ``row``: int64, places among the rows from 0, ascending. Out of core; of ``held`` only that is read

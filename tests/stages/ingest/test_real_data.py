@@ -15,7 +15,7 @@ from inseam.stages.ingest.csv_file import read_csv
 from inseam.stages.ingest.finding import Findings
 from inseam.stages.ingest.location import examine
 from inseam.stages.ingest.notation import Notation
-from inseam.stages.ingest.types import infer
+from inseam.stages.ingest.types import seen
 
 
 def blocks(place: Any, path: Path) -> list[Cells]:
@@ -24,7 +24,7 @@ def blocks(place: Any, path: Path) -> list[Cells]:
 
 
 def inferred(found: list[Cells]) -> Schema:
-    return infer(found, "-", Notation(), Findings())
+    return seen(found, "-", Notation()).schema(Findings())
 
 
 def test_online_retail_from_its_daily_files(place: Any, real_data: Path) -> None:

@@ -8,12 +8,14 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from inseam.kernel.types import DataType
 from inseam.stages.ingest.cells import Cells
 from inseam.stages.ingest.finding import Findings
 from inseam.stages.ingest.notation import Notation
-from inseam.stages.ingest.types import infer, read_as
+from inseam.stages.ingest.types import read_as, seen
 
 ISO = Notation()
 
@@ -170,7 +172,7 @@ def inferred(**columns: list[str | None]) -> dict[str, str]:
         arrays = {name: pa.array(values[part], pa.string()) for name, values in columns.items()}
         lines = pa.array(range(len(next(iter(arrays.values())))), pa.int64())
         blocks.append(Cells(arrays, lines, is_text=True))
-    return {field.name: field.type.value for field in infer(blocks, "at", ISO, Findings())}
+    return {field.name: field.type.value for field in seen(blocks, "at", ISO).schema(Findings())}
 
 
 def test_the_narrowest_type_that_holds_every_cell() -> None:
@@ -242,7 +244,7 @@ def test_long_integers_that_a_number_holds_are_numbers() -> None:
 def test_typed_columns_of_whole_numbers_keep_every_digit(column: pa.Array, type_: str) -> None:
     cells = Cells({"n": column}, pa.array([1]), is_text=False)
 
-    (field,) = infer([cells], "at", ISO, Findings())
+    (field,) = seen([cells], "at", ISO).schema(Findings())
 
     assert field.type.value == type_
     values, faults = read_as(column, field.type, ISO)
@@ -254,7 +256,30 @@ def test_typed_integers_beside_floats_keep_every_digit() -> None:
     blocks = [Cells({"n": column}, pa.array([1]), is_text=False) for column in (pa.array([2**53 + 1]), pa.array([1.5]))]
     findings = Findings()
 
-    (field,) = infer(blocks, "at", ISO, findings)
+    (field,) = seen(blocks, "at", ISO).schema(findings)
 
     assert field.type.value == "string"
     assert "n: it has integers of more digits" in findings.found["columns.digits"]["examples"][0]
+
+
+CELLS = ["1", "20240101", "2024-01-01", "2024-01-01 10:00", "1.5", "9007199254740993", "true", "x", "007", None]
+
+
+@given(st.lists(st.lists(st.sampled_from(CELLS), min_size=1, max_size=3), min_size=2, max_size=5), st.data())
+@settings(max_examples=300)
+def test_what_parts_say_together_is_what_all_blocks_say(blocks: list[list[str | None]], data: st.DataObject) -> None:
+    cells = [Cells({"n": pa.array(one, pa.string())}, pa.array([1] * len(one)), is_text=True) for one in blocks]
+    place = data.draw(st.integers(1, len(cells) - 1))
+    whole, head, tail = (seen(part, "at", ISO) for part in (cells, cells[:place], cells[place:]))
+    if head.join(tail):
+        found, expected = Findings(), Findings()
+        assert head.schema(found) == whole.schema(expected)
+        assert found.found == expected.found
+    else:
+        assert any(cell in ("2024-01-01", "2024-01-01 10:00", "20240101") for block in blocks for cell in block)
+
+
+def test_parts_of_numbers_and_texts_need_no_second_look() -> None:
+    parts = [seen([Cells({"n": pa.array([cell])}, pa.array([1]), is_text=True)], "at", ISO) for cell in "1x"]
+    assert parts[0].join(parts[1])
+    assert [field.type.value for field in parts[0].schema(Findings())] == ["string"]

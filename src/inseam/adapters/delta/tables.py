@@ -364,8 +364,9 @@ def _ingested_after(actions: pa.Table, instant: int) -> pa.Table:
 
 def _null_counts(actions: pa.Table, schema: Schema) -> dict[str, int]:
     counts: dict[str, int] = {}
+    told = set(actions.column_names)
     for name in schema.names:
-        column: Any = actions.column(f"null_count.{name}") if f"null_count.{name}" in actions.column_names else None
+        column: Any = actions.column(f"null_count.{name}") if f"null_count.{name}" in told else None
         if actions.num_rows == 0:
             counts[name] = 0
         elif column is not None and column.null_count == 0:

@@ -19,6 +19,7 @@ from inseam.kernel.types import Schema
 from inseam.ports.joined import joined_schema
 from inseam.ports.rows import Given, Rows, StreamedRows, reader_of
 from inseam.ports.tables import Snapshot, Tables
+from inseam.ports.workers import ThisProcess, Workers
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -40,6 +41,7 @@ class DuckdbEngine:
         self._limits = Limits(Path(directory), _bytes(memory_limit), threads or cores(), tables.files)
         sweep_scratch(self._limits.directory)
         self._path = "auto"
+        self.workers: Workers = ThisProcess(self._here, self._limits.directory)
 
     def schema(self, relation: Relation, *, before: Schema | None = None) -> Schema:
         with Session(self._limits) as session:
@@ -77,15 +79,18 @@ class DuckdbEngine:
 
         return self._rows(build(self._limits, reader_of(spine), views, self._snapshot, self._path))
 
-    def repeated(self, rows: pa.RecordBatchReader, by: Sequence[str], held: Relation | None = None) -> Rows:
+    def repeated(self, rows: Given, by: Sequence[str], held: Relation | None = None) -> Rows:
         from inseam.adapters.duckdb.rows import repeated
 
-        return self._rows(repeated(self._limits, rows, by, held, self._compile))
+        return self._rows(repeated(self._limits, reader_of(rows), by, held, self._compile))
 
     def describe(self, rows: Given) -> Mapping[str, Mapping[str, Any]]:
         from inseam.adapters.duckdb.describe import describe
 
         return describe(self._limits, reader_of(rows))
+
+    def _here(self, _: Path) -> DuckdbEngine:
+        return self
 
     def _rows(self, reader: pa.RecordBatchReader) -> Rows:
         return StreamedRows.of(reader, self._limits.directory)

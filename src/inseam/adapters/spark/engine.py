@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from inseam.adapters.spark.buckets import Extent
@@ -13,7 +15,7 @@ from inseam.adapters.spark.describe import describe_columns, describe_nothing
 from inseam.adapters.spark.dialect import INPUT, selected
 from inseam.adapters.spark.features import Resources, Side, add_views, by_keys, in_order
 from inseam.adapters.spark.relation import Source, frame_of, staged_frame, without_numbers
-from inseam.adapters.spark.repeated import places
+from inseam.adapters.spark.repeated import NUMBERS, PLACES, places, repeats
 from inseam.adapters.spark.rows import SparkRows
 from inseam.adapters.spark.session import Where, running, session, size
 from inseam.adapters.spark.shared import (
@@ -34,6 +36,7 @@ from inseam.adapters.spark.spine import rows_spine, snapshots_spine, table_spine
 from inseam.adapters.spark.staging import ROW, Staged, Staging
 from inseam.adapters.spark.superseded import standing
 from inseam.adapters.spark.types import column
+from inseam.adapters.spark.workers import SparkWorkers, local_engine
 from inseam.ir.relation import SEQUENCE, SYSTEM_COLUMNS, Relation
 from inseam.ir.spine import RowsSpine, Spine, TableSpine
 from inseam.ir.windows import EVENT_TIME, WindowedAggregate
@@ -43,6 +46,7 @@ from inseam.kernel.types import DataType, Field, Schema
 from inseam.ports.joined import joined_schema
 from inseam.ports.rows import Given, Rows, StreamedRows, reader_of
 from inseam.ports.tables import Snapshot, Tables
+from inseam.ports.workers import Workers
 
 _REMOTE_TASKS = 8
 """Tasks at once that a remote Spark is taken to have, where ``threads`` does not say."""
@@ -77,6 +81,8 @@ class SparkEngine:
         self._path = "auto"
         # DuckDB on the driver types expressions; it reads no rows but those of a user's own spine file.
         self._limits = Limits(self._directory, self._where.memory, 1)
+        opened = partial(local_engine, tables, self._given().memory)
+        self.workers: Workers = SparkWorkers(self._session, self._staging, opened)
 
     def schema(self, relation: Relation, *, before: Schema | None = None) -> Schema:
         with Session(self._limits) as typed:
@@ -135,19 +141,19 @@ class SparkEngine:
             made = [field for view in views for field in view.schema.to_arrow()]
             return self._ordered(frame, pa.schema([*staged.schema, *made]), staged, "features", *sides)
 
-    def repeated(self, rows: pa.RecordBatchReader, by: Sequence[str], held: Relation | None = None) -> Rows:
+    def repeated(self, rows: Given, by: Sequence[str], held: Relation | None = None) -> Rows:
         for name in by:
             if name not in rows.schema.names:
                 raise DataError("repeated", f"there is no column {name!r}", mend=did_you_mean(name, rows.schema.names))
-        staged = self._staging.stage(rows)
-        source = self._source(held) if held is not None and staged.rows else None
-        schema = pa.schema([("row", pa.int64())])
+        staged = self._staged(rows)
         if not staged.rows:
-            return self._nothing(schema)
+            return self._nothing(PLACES)
+        source = None if held is None else self._source(held)
         with running("repeated"):
             table = None if source is None else frame_of(self._session(), source, self._given().memory)
-            found = places(self._frame(staged), by, table)
-            return SparkRows(found, schema, "repeated", self._staging, (staged, source))
+            found = repeats(self._frame(staged), by, table)
+            rows = SparkRows(found, NUMBERS, "repeated", self._staging, (staged, source))
+            return rows.map(partial(places, np.array(staged.starts)), PLACES)
 
     def describe(self, rows: Given) -> Mapping[str, Mapping[str, Any]]:
         staged = self._staged(rows)

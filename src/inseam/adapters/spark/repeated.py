@@ -5,12 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from inseam.adapters.spark.staging import BLOCK_BITS, BLOCK_ROWS, ROW
+import numpy as np
+import pyarrow as pa
+
+from inseam.adapters.spark.staging import BLOCK_BITS, ROW
 from inseam.adapters.spark.types import column
+from inseam.ports.rows import Batches
+
+NUMBERS = pa.schema([(ROW, pa.int64())])
+PLACES = pa.schema([("row", pa.int64())])
 
 
-def places(frame: Any, by: Sequence[str], held: Any | None) -> Any:
-    """``row``: places from 0, ascending, of the rows of ``frame`` (numbered by `ROW`) that repeat; NULL equals nothing.
+def repeats(frame: Any, by: Sequence[str], held: Any | None) -> Any:
+    """The numbers `ROW`, ascending, of the frame's rows that repeat; NULL equals nothing.
 
     Of ``held`` only rows within the bounds of the frame's columns are read, which skips row groups.
     """
@@ -30,5 +37,12 @@ def places(frame: Any, by: Sequence[str], held: Any | None) -> Any:
             other = other.where(f.col(alias).between(f.lit(ends[2 * number]), f.lit(ends[2 * number + 1])))
         same = [column(name) == f.col(alias) for name, alias in names.items()]
         found = found.unionAll(rows.join(other, same, "left_semi").select(ROW)).distinct()
-    in_block = f.col(ROW).bitwiseAND(f.lit((1 << BLOCK_BITS) - 1))
-    return found.orderBy(ROW).select((f.shiftright(ROW, BLOCK_BITS) * BLOCK_ROWS + in_block).alias("row"))
+    return found.orderBy(ROW)
+
+
+def places(starts: np.ndarray, batches: Batches) -> Batches:
+    """``row``: from numbers to places from 0. ``starts``: the place of each block's first row."""
+    for batch in batches:
+        numbers = batch.column(ROW).to_numpy()
+        found = starts[numbers >> BLOCK_BITS] + (numbers & ((1 << BLOCK_BITS) - 1))
+        yield pa.record_batch([pa.array(found)], schema=PLACES)

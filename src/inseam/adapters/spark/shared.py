@@ -5,6 +5,7 @@ and run in the workers by DuckDB, so that no expression is ever translated.
 """
 
 from inseam.adapters.duckdb.describe import describe
+from inseam.adapters.duckdb.engine import DuckdbEngine
 from inseam.adapters.duckdb.expression import check_condition, check_expression
 from inseam.adapters.duckdb.features import Source, Work, boundary_of, check_spine, compute, span
 from inseam.adapters.duckdb.relation import Compiled, compiled, source_name, with_system
@@ -17,6 +18,7 @@ from inseam.adapters.duckdb.view_plan import ViewPlan, check_names, plan_view
 __all__ = [
     "DUCKDB_SHARE",
     "Compiled",
+    "DuckdbEngine",
     "Limits",
     "Session",
     "Source",

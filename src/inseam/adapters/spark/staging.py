@@ -39,7 +39,8 @@ class Staged:
     """Without `ROW`, which the files hold behind these columns."""
     files: list[str] = field(default_factory=list)
     rows: int = 0
-    blocks: int = 0
+    starts: list[int] = field(default_factory=list)
+    """How many rows are before each block."""
     bytes: int = 0
     """What they take in memory, or nearly."""
     earliest: int | None = None
@@ -47,6 +48,10 @@ class Staged:
     """The extent of `EVENT_TIME` in UTC microseconds, where there is such a column and a row."""
     timeless: int = 0
     """Rows without an `EVENT_TIME`."""
+
+    @property
+    def blocks(self) -> int:
+        return len(self.starts)
 
 
 class Staging:
@@ -59,6 +64,11 @@ class Staging:
             self._prefix = text[: len(text) - len(self._root)] if text.endswith(self._root) else ""
         else:
             self._filesystem, self._root, self._prefix = pafs.LocalFileSystem(), str(Path(text).resolve()), "file://"
+
+    @property
+    def directory(self) -> Path | None:
+        """The place where it is a directory: others than this module write there with Python's own means."""
+        return Path(self._root) if isinstance(self._filesystem, pafs.LocalFileSystem) else None
 
     def folder(self, owner: Any) -> str:
         """A new folder's path, removed when ``owner`` is dropped."""
@@ -137,9 +147,9 @@ def _blocks(rows: pa.RecordBatchReader) -> Iterator[pa.Table]:
 
 
 def _note(staged: Staged, table: pa.Table) -> None:
+    staged.starts.append(staged.rows)
     staged.rows += table.num_rows
     staged.bytes += table.nbytes
-    staged.blocks += 1
     if _has_instants(staged):
         staged.timeless += table.column(EVENT_TIME).null_count
         ends = pc.min_max(table.column(EVENT_TIME).cast(pa.int64()))
@@ -149,11 +159,13 @@ def _note(staged: Staged, table: pa.Table) -> None:
 def _note_file(staged: Staged, footer: pq.FileMetaData) -> None:
     """What the footer of a deposited file says. Its cells are written plainly, so that they take what they take."""
     places = {footer.schema.column(place).name: place for place in range(footer.num_columns)}
-    staged.rows += footer.num_rows
     for number in range(footer.num_row_groups):
         group = footer.row_group(number)
+        block = group.column(places[ROW]).statistics.max >> BLOCK_BITS
+        # A block without a row has no file: it begins where the next one does.
+        staged.starts += [staged.rows] * (block + 1 - staged.blocks)
+        staged.rows += group.num_rows
         staged.bytes += group.total_byte_size
-        staged.blocks = max(staged.blocks, (group.column(places[ROW]).statistics.max >> BLOCK_BITS) + 1)
         if _has_instants(staged):
             found = group.column(places[EVENT_TIME]).statistics
             staged.timeless += found.null_count

@@ -21,7 +21,8 @@ from inseam.ports.stream_log import StreamLog, StreamRow
 from inseam.ports.tables import Tables
 from inseam.stages.ingest import book
 from inseam.stages.ingest.cells import BLOCK_ROWS, Cells, Reject
-from inseam.stages.ingest.load import Load, Stamps
+from inseam.stages.ingest.load import Load
+from inseam.stages.ingest.part import Stamps
 from inseam.stages.ingest.staging import LINE
 
 STREAM = "stream"
@@ -86,6 +87,7 @@ class _Part:
     schema: Schema
     digest: str = STREAM
     size: int | None = None
+    is_first: bool = True
 
     @property
     def path(self) -> str:

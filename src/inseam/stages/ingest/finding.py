@@ -21,3 +21,8 @@ class Findings:
     def room(self, name: str) -> int:
         """How many more examples are wanted."""
         return EXAMPLES - len(self.found[name]["examples"]) if name in self.found else EXAMPLES
+
+    def join(self, later: Findings) -> None:
+        """Take in what was found in the rows that follow."""
+        for name, entry in later.found.items():
+            self.add(name, entry["kind"], entry["severity"], entry["broken"], entry["examples"])

@@ -2,39 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
+from itertools import accumulate
 from pathlib import Path
 
-import numpy as np
 import pyarrow as pa
 
 from inseam.ir.checks import SourceSpec
 from inseam.ir.forgotten import Forgotten
 from inseam.ir.records import ErasureRecord, LoadedFileRecord, LoadRecord, SourceSchemaRecord
-from inseam.ir.relation import INGESTED_AT, SEQUENCE, SYSTEM_COLUMNS
+from inseam.ir.relation import SYSTEM_COLUMNS
 from inseam.kernel.clock import now
 from inseam.kernel.errors import DataError, DefinitionError
-from inseam.kernel.types import DataType, Schema, arrow_type
+from inseam.kernel.types import DataType, Schema
 from inseam.ports.engine import Engine
 from inseam.ports.ledger import Ledger
 from inseam.ports.progress import Progress, silent
 from inseam.ports.tables import CommitKey, Tables
+from inseam.ports.workers import Workers
 from inseam.stages.ingest import book
+from inseam.stages.ingest.crew import Crew, crew_of
 from inseam.stages.ingest.finding import Findings
 from inseam.stages.ingest.inputs import Input, find_inputs
-from inseam.stages.ingest.judge import judge
-from inseam.stages.ingest.notation import notation_of
-from inseam.stages.ingest.read import first_read, stage
-from inseam.stages.ingest.staging import FILE, LINE, Staging
-from inseam.stages.ingest.types import infer
+from inseam.stages.ingest.part import INSTANT, Part, Stamps, Work, accepted, rejected, table_schema
+from inseam.stages.ingest.staging import QUARANTINE, scratch
 from inseam.stages.ingest.unique import judge_unique
-from inseam.stages.ingest.whole import judge_load, newest_event
+from inseam.stages.ingest.whole import judge_load
 
 SEQUENCE_SHIFT = 40
-Stamps = Callable[[pa.RecordBatch], pa.Array]
-"""From staged rows to the instants at which they were taken in."""
-_INSTANT = arrow_type(DataType.TIMESTAMP)
 
 
 def ingest(
@@ -61,7 +57,7 @@ def ingest(
     with ledger.lease(book.application(spec.name)):
         book.resolve(spec.name, tables, ledger)
         digests = {file.digest for file in ledger.select(LoadedFileRecord, source=spec.name)}
-        inputs = find_inputs(spec, digests, directory / "ingest", progress)
+        inputs = find_inputs(spec, digests, directory / "ingest", engine.workers, progress)
         if inputs:
             done = load.run(inputs, directory / "ingest" / spec.name, watermark, is_history=is_history)
             if done is not None:
@@ -97,38 +93,44 @@ class Load:
 
         ``stamps``: when the rows were taken in; left out, that is now, or for history before all time.
         """
-        spec, schema = self._spec, self._schema(inputs)
+        spec = self._spec
+        crew = crew_of(spec, inputs, self._engine, directory, self._findings, self._progress)
+        schema = self._schema(crew)
         number = book.next_number(spec.name, self._tables)
         forgotten = Forgotten(self._ledger.select(ErasureRecord))
-        with Staging(directory, schema, number, now(), forgotten=forgotten) as staging:
-            staging.paths = [source.path for source in inputs]
-            read = stage(spec, inputs, staging, self._findings, self._progress)
-            if spec.query is not None and self._ledger.get(LoadedFileRecord, spec.name, read[0].digest) is not None:
+        with scratch(crew.folder) as folder:
+            work = Work(spec, schema, number, now(), folder, crew.workers.engine, forgotten)
+            parts = crew.prepare(work)
+            files = _files(spec.name, number, parts)
+            if spec.query is not None and self._ledger.get(LoadedFileRecord, spec.name, files[0].digest) is not None:
                 return None
             self._check_key()
-            keep = np.ones(staging.rows, bool)
-            judge(spec, staging, keep, self._engine, self._findings)
-            judge_unique(spec, staging, keep, self._engine, self._tables, self._findings)
-            newest = newest_event(spec, staging, keep)
-            accepted = int(keep.sum())
-            judge_load(spec, accepted, newest, self._findings)
-            load = LoadRecord(
-                source=spec.name,
-                number=number,
-                status="begun",
-                is_history=is_history,
-                ingested_at=staging.at,
-                rows_in=sum(one.rows for one in read),
-                rows_accepted=accepted,
-                rows_quarantined=staging.rejected,
-                rows_ignored=staging.ignored,
-                rows_forgotten=staging.dropped,
-                version=None,
-                findings=self._findings.found,
-            )
-            files = [LoadedFileRecord(spec.name, one.digest, one.path, number, one.rows) for one in read]
-            mark = newest if watermark is None else watermark
-            return self._commit(book.begun(load, files, schema, mark), staging, keep, stamps)
+            parts = judge_unique(work, parts, crew.workers, self._engine, self._tables)
+            newest = max((part.newest for part in parts if part.newest is not None), default=None)
+            load = self._judged(work, parts, newest, is_history=is_history)
+            begun = book.begun(load, files, schema, newest if watermark is None else watermark)
+            return self._commit(begun, parts, crew.workers, schema, stamps)
+
+    def _judged(self, work: Work, parts: list[Part], newest: int | None, *, is_history: bool) -> LoadRecord:
+        """The load as it stands once its rows are judged; `RefusedError` where it breaks a check as a whole."""
+        for part in parts:
+            self._findings.join(part.findings)
+        count = sum(part.accepted for part in parts)
+        judge_load(work.spec, count, newest, self._findings)
+        return LoadRecord(
+            source=work.spec.name,
+            number=work.number,
+            status="begun",
+            is_history=is_history,
+            ingested_at=work.at,
+            rows_in=sum(one.rows for part in parts for one in part.read),
+            rows_accepted=count,
+            rows_quarantined=sum(part.staging.rejected for part in parts),
+            rows_ignored=sum(part.staging.ignored for part in parts),
+            rows_forgotten=sum(part.staging.dropped for part in parts),
+            version=None,
+            findings=self._findings.found,
+        )
 
     def _check_key(self) -> None:
         """A query gives all of its rows anew: from the second load on only a key tells which of them are new."""
@@ -140,7 +142,9 @@ class Load:
                 mend='declare the columns that name a row: key="..."',
             )
 
-    def _commit(self, load: LoadRecord, staging: Staging, keep: np.ndarray, stamps: Stamps | None) -> LoadRecord:
+    def _commit(
+        self, load: LoadRecord, parts: list[Part], workers: Workers, schema: Schema, stamps: Stamps | None
+    ) -> LoadRecord:
         """Begun record, quarantined rows, accepted rows, committed record: each step one transaction.
 
         The rows' instant is taken when all can see that the load has begun: whoever computes values of that instant or
@@ -152,22 +156,23 @@ class Load:
             load = replace(load, ingested_at=now())
             self._ledger.put(load)
             if load.rows_quarantined:
-                self._tables.append(book.quarantine_table(load.source), staging.rejects(), key=key)
-            rows = _accepted(staging, keep, stamps or _one_stamp(load))
+                rejects = workers.rows(rejected, parts, QUARANTINE)
+                self._tables.append(book.quarantine_table(load.source), rejects, key=key)
+            stamps = stamps or partial(_stamped, None if load.is_history else load.ingested_at)
+            rows = workers.rows(partial(accepted, stamps), _numbered(load, parts), table_schema(schema))
             version = self._tables.append(book.sources_table(load.source), rows, key=key)
             return book.finish(load, version, self._ledger)
         except BaseException:
             book.resolve(load.source, self._tables, self._ledger)
             raise
 
-    def _schema(self, inputs: list[Input]) -> Schema:
+    def _schema(self, crew: Crew) -> Schema:
         """Declared, or held since the first load, or inferred from all that this first load reads."""
         spec = self._spec
         held = book.held_schema(spec.name, self._ledger)
         schema = spec.schema or held
         if schema is None:
-            cells = first_read(spec, inputs, self._progress)
-            schema = infer(cells, spec.timestamp, notation_of(spec), self._findings)
+            schema = crew.infer(spec).schema(self._findings)
             if not schema.fields:
                 raise DataError(
                     f"source:{spec.name}",
@@ -217,26 +222,21 @@ def _check_names(subject: str, schema: Schema) -> None:
             )
 
 
-def _one_stamp(load: LoadRecord) -> Stamps:
+def _files(source: str, number: int, parts: list[Part]) -> list[LoadedFileRecord]:
+    """The inputs, each once, whoever read how much of it."""
+    found: dict[str, LoadedFileRecord] = {}
+    for one in (one for part in parts for one in part.read):
+        before = found[one.digest].rows if one.digest in found else 0
+        found[one.digest] = LoadedFileRecord(source, one.digest, one.path, number, before + one.rows)
+    return list(found.values())
+
+
+def _numbered(load: LoadRecord, parts: list[Part]) -> list[tuple[Part, int]]:
+    """The parts with the number of each one's first row: ``_seq`` counts the load's staged rows, kept or not."""
+    before = accumulate((part.staging.rows for part in parts), initial=load.number << SEQUENCE_SHIFT)
+    return list(zip(parts, before, strict=False))
+
+
+def _stamped(instant: int | None, batch: pa.RecordBatch) -> pa.Array:
     """All rows were taken in at the load's instant; history is known at its event times."""
-    stamp = pa.scalar(None if load.is_history else load.ingested_at, pa.int64()).cast(_INSTANT)
-    return lambda batch: pa.repeat(stamp, batch.num_rows)
-
-
-def _accepted(staging: Staging, keep: np.ndarray, stamps: Stamps) -> pa.RecordBatchReader:
-    """The kept rows with their system columns; ``_seq`` counts the load's staged rows, kept or not."""
-    schema = pa.schema([*staging.schema.to_arrow(), (INGESTED_AT, _INSTANT), (SEQUENCE, pa.int64())])
-
-    def batches() -> Iterator[pa.RecordBatch]:
-        start = staging.number << SEQUENCE_SHIFT
-        place = 0
-        for batch in staging.read():
-            rows = batch.num_rows
-            columns = batch.drop_columns([FILE, LINE]).columns
-            numbers = pa.array(np.arange(start + place, start + place + rows))
-            whole = pa.record_batch([*columns, stamps(batch), numbers], schema=schema)
-            mask = keep[place : place + rows]
-            yield whole if mask.all() else whole.filter(pa.array(mask))
-            place += rows
-
-    return pa.RecordBatchReader.from_batches(schema, batches())
+    return pa.repeat(pa.scalar(instant, pa.int64()).cast(INSTANT), batch.num_rows)

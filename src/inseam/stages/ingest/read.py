@@ -67,7 +67,7 @@ def stage(
     done = 0
     found: list[InputRows] = []
     for place, source in enumerate(inputs):
-        reader = _Reader(spec, staging, source.path, place, findings)
+        reader = _Reader(spec, staging, source.path, place, findings if source.is_first else Findings())
         for cells in _blocks(spec, source, progress, what, done, total):
             reader.take(cells)
         reader.finish()

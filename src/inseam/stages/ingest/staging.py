@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import shutil
+import uuid
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
 
+import numpy as np
 import pyarrow as pa
 
 from inseam.ir.forgotten import Forgotten
@@ -31,11 +34,23 @@ QUARANTINE = pa.schema(
 """The columns of a quarantine table."""
 
 
+@contextmanager
+def scratch(folder: Path) -> Iterator[Path]:
+    """The folder, empty, for the length of the block. Whoever left something there is dead."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 @dataclass(slots=True)
 class Staging:
-    """A load's rows and rejects on scratch disk, for the length of a ``with`` block.
+    """Rows and rejects of a part of a load, on scratch disk. They are added in a ``with`` block, and read after it.
 
-    Staged rows have the source's columns, then `FILE` (place of the input) and `LINE`.
+    Staged rows have the source's columns, then `FILE` (place in ``paths``) and `LINE`. What is not open for writing can
+    be sent to another process that sees ``directory``.
     """
 
     directory: Path
@@ -43,6 +58,7 @@ class Staging:
     number: int
     at: int
     """The load's instant: UTC microseconds."""
+    paths: tuple[str, ...] = ()
     rows: int = 0
     rejected: int = 0
     ignored: int = 0
@@ -50,24 +66,22 @@ class Staging:
     forgotten: Forgotten = field(default_factory=Forgotten)
     dropped: int = 0
     """Rows of forgotten entities."""
-    paths: list[str] = field(default_factory=list)
+    _rejects_files: tuple[str, ...] = ()
+    _kept: str = ""
     _rows_writer: pa.ipc.RecordBatchStreamWriter | None = None
     _rejects_writer: pa.ipc.RecordBatchStreamWriter | None = None
     _held: list[tuple[str, Reject]] = field(default_factory=list)
 
     def __enter__(self) -> Staging:
-        # Whoever left something here is dead: the source's lease is held by this process.
-        shutil.rmtree(self.directory, ignore_errors=True)
-        self.directory.mkdir(parents=True)
+        self.directory.mkdir()
         self._rows_writer = pa.ipc.new_stream(str(self._rows_path), self.arrow_schema)
-        self._rejects_writer = pa.ipc.new_stream(str(self._rejects_path), QUARANTINE)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.close()
-        shutil.rmtree(self.directory, ignore_errors=True)
+        self._close_rows()
+        self._close_rejects()
 
     @property
     def arrow_schema(self) -> pa.Schema:
@@ -76,10 +90,6 @@ class Staging:
     @property
     def _rows_path(self) -> Path:
         return self.directory / "rows.arrow"
-
-    @property
-    def _rejects_path(self) -> Path:
-        return self.directory / "rejects.arrow"
 
     def add(self, batch: pa.RecordBatch) -> None:
         assert self._rows_writer is not None
@@ -98,29 +108,55 @@ class Staging:
         while len(self._held) >= REJECTS_PER_BATCH:
             self._flush()
 
-    def close(self) -> None:
-        """No more rows are coming."""
+    def read(self) -> Iterator[pa.RecordBatch]:
+        """The staged rows, block by block: read and not mapped, so that the process stays as small as a block."""
+        self._close_rows()
+        with pa.OSFile(str(self._rows_path)) as file:
+            yield from pa.ipc.open_stream(file)
+
+    def rejects(self) -> Iterator[pa.RecordBatch]:
+        """All rejects as rows of a quarantine table."""
+        self._close_rejects()
+        for name in self._rejects_files:
+            with pa.OSFile(str(self.directory / name)) as file:
+                yield from pa.ipc.open_stream(file)
+
+    def sealed(self, keep: np.ndarray) -> Staging:
+        """This, written out whole, with what became of each staged row: whether it is kept (bool)."""
+        self._close_rows()
+        self._close_rejects()
+        name = self._new("keep.npy")
+        np.save(self.directory / name, keep)
+        return replace(self, forgotten=Forgotten(), _kept=name)
+
+    def opened(self, forgotten: Forgotten) -> tuple[Staging, np.ndarray]:
+        """What was sealed, for more rejects, and which of its rows are kept until now."""
+        return replace(self, forgotten=forgotten, _held=[]), self.kept()
+
+    def kept(self) -> np.ndarray:
+        found: np.ndarray = np.load(self.directory / self._kept)
+        return found
+
+    def _new(self, ending: str) -> str:
+        """A file that nobody else writes, not even who does the same work again."""
+        return f"{uuid.uuid4().hex[:12]}-{ending}"
+
+    def _close_rows(self) -> None:
         if self._rows_writer is not None:
             self._rows_writer.close()
             self._rows_writer = None
 
-    def read(self) -> Iterator[pa.RecordBatch]:
-        """The staged rows, block by block: read and not mapped, so that the process stays as small as a block."""
-        self.close()
-        with pa.OSFile(str(self._rows_path)) as file:
-            yield from pa.ipc.open_stream(file)
-
-    def rejects(self) -> pa.RecordBatchReader:
-        """All rejects as rows of a quarantine table."""
+    def _close_rejects(self) -> None:
+        while self._held:
+            self._flush()
         if self._rejects_writer is not None:
-            while self._held:
-                self._flush()
             self._rejects_writer.close()
             self._rejects_writer = None
-        return pa.ipc.open_stream(pa.OSFile(str(self._rejects_path)))
 
     def _flush(self) -> None:
-        assert self._rejects_writer is not None
+        if self._rejects_writer is None:
+            self._rejects_files += (self._new("rejects.arrow"),)
+            self._rejects_writer = pa.ipc.new_stream(str(self.directory / self._rejects_files[-1]), QUARANTINE)
         part, self._held = self._held[:REJECTS_PER_BATCH], self._held[REJECTS_PER_BATCH:]
         rejects = [reject for _, reject in part]
         columns = [

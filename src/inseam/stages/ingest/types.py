@@ -21,6 +21,8 @@ _LONG_INTEGER = r"^\s*[+-]?([0-9],?){16,}\s*$"
 _EXACT = 1 << 53
 """Up to here float64 holds every integer."""
 _ORDER = (DataType.BOOL, DataType.INT64, DataType.FLOAT64, DataType.DATE, DataType.TIMESTAMP)
+_NUMBERS = (DataType.INT64, DataType.FLOAT64)
+_DAYS = (DataType.DATE, DataType.TIMESTAMP)
 _WIDER = {
     frozenset((DataType.INT64, DataType.FLOAT64)): DataType.FLOAT64,
     frozenset((DataType.DATE, DataType.TIMESTAMP)): DataType.TIMESTAMP,
@@ -69,8 +71,38 @@ class Inference:
             elif name != self._timestamp and held is not DataType.STRING:
                 self._types[name] = self._widened(name, held, plain(column), is_text=cells.is_text)
 
-    def schema(self) -> Schema:
-        """Without columns when there was no row: nothing is known then."""
+    def join(self, later: Inference) -> bool:
+        """Take in what is known of the blocks that follow; False where only reading them in their order would tell.
+
+        That is where days meet another type: eight digits are a day or a number, as the cells before them say.
+        """
+        texts = self.texts | later.texts
+        for name, found in later._types.items():
+            held = self._types.get(name)
+            if held is None or found is None:
+                self._types[name] = held or found
+                self.kept += [name] * (held is None and name in later.kept)
+                continue
+            if held is not found and name not in texts and not {held, found}.isdisjoint(_DAYS):
+                return False
+            joined = _join(held, found)
+            is_long = name in later.kept or (joined is DataType.FLOAT64 and name in self._long | later._long)
+            if is_long and held in _NUMBERS:
+                joined = DataType.STRING
+                self.kept.append(name)
+            self._types[name] = joined
+        self.texts = texts
+        self._long |= later._long
+        self._rows += later._rows
+        return True
+
+    def schema(self, findings: Findings) -> Schema:
+        """The columns in the order in which they were first seen; none when there was no row: nothing is known then."""
+        for name in self.kept:
+            told = f"{name}: it has integers of more digits than numbers hold, and is read as string"
+            findings.add("columns.digits", "schema", "warn", 1, [told])
+        for name, type_ in self.texts.items():
+            findings.add("columns.texts", "schema", "warn", 1, [f"{name}: {type_} is read as string"])
         if not self._rows:
             return Schema(())
         return Schema.of((name, type_ or DataType.STRING) for name, type_ in self._types.items())
@@ -140,14 +172,9 @@ def _join(held: DataType | None, found: DataType) -> DataType:
     return _WIDER.get(frozenset((held, found)), DataType.STRING)
 
 
-def infer(blocks: Iterable[Cells], timestamp: str, notation: Notation, findings: Findings) -> Schema:
-    """The schema of all blocks, columns in the order in which they were first seen."""
+def seen(blocks: Iterable[Cells], timestamp: str, notation: Notation) -> Inference:
+    """What these blocks say of their columns' types."""
     inference = Inference(timestamp, notation)
     for block in blocks:
         inference.see(block)
-    for name in inference.kept:
-        told = f"{name}: it has integers of more digits than numbers hold, and is read as string"
-        findings.add("columns.digits", "schema", "warn", 1, [told])
-    for name, type_ in inference.texts.items():
-        findings.add("columns.texts", "schema", "warn", 1, [f"{name}: {type_} is read as string"])
-    return inference.schema()
+    return inference

@@ -5,7 +5,10 @@ Where they replace the rows before them all are kept: when each counts is told a
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import uuid
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -16,9 +19,12 @@ from inseam.ir.relation import SYSTEM_COLUMNS, Relation
 from inseam.kernel.errors import NotFoundError
 from inseam.kernel.types import Schema
 from inseam.ports.engine import Engine
+from inseam.ports.rows import Batches
 from inseam.ports.tables import Tables
+from inseam.ports.workers import Workers
 from inseam.stages.ingest.finding import Findings
 from inseam.stages.ingest.judge import check_columns, describe, records, reject_rows
+from inseam.stages.ingest.part import Part, Work, sealed
 from inseam.stages.ingest.staging import Staging
 
 KEY_CHECK = "key"
@@ -33,39 +39,55 @@ def unique_checks(spec: SourceSpec) -> list[CheckSpec]:
     ]
 
 
-def judge_unique(
-    spec: SourceSpec, staging: Staging, keep: np.ndarray, engine: Engine, tables: Tables, findings: Findings
-) -> None:
-    """Clear ``keep`` for rows that repeat an earlier one in the columns of an error check; NULL repeats nothing."""
-    for check in unique_checks(spec):
-        check_columns(spec, check, staging.schema)
-        repeated = _repeated(spec, check.columns, staging, keep, engine, tables)
-        if check.name == KEY_CHECK and spec.on_duplicate == "ignore":
-            keep[repeated] = False
-            staging.ignored += len(repeated)
-        elif len(repeated):
-            _take(check, staging, keep, repeated, findings)
+def judge_unique(work: Work, parts: list[Part], workers: Workers, engine: Engine, tables: Tables) -> list[Part]:
+    """The parts without the rows that repeat an earlier one in the columns of an error check; NULL repeats nothing."""
+    for check in unique_checks(work.spec):
+        check_columns(work.spec, check, work.schema)
+        schema = pa.schema([work.schema.to_arrow().field(name) for name in check.columns])
+        keys = workers.rows(partial(_keys, schema), parts, schema)
+        places = engine.repeated(keys, check.columns, _held(work.spec, check.columns, tables)).reader()
+        found = [batch.column("row").to_numpy() for batch in places]
+        if found:
+            parts = _struck(work, check, parts, np.concatenate(found), workers)
+    return parts
 
 
-def _repeated(
-    spec: SourceSpec, columns: Sequence[str], staging: Staging, keep: np.ndarray, engine: Engine, tables: Tables
-) -> np.ndarray:
-    """Places of the staged rows that repeat, ascending."""
-    schema = pa.schema([staging.schema.to_arrow().field(name) for name in columns])
+def _keys(schema: pa.Schema, part: Part) -> Batches:
+    """The columns that are not to repeat. A row that was rejected has no key: none repeats it."""
+    keep, start = part.staging.kept(), 0
+    for batch in part.staging.read():
+        kept = pa.array(keep[start : start + batch.num_rows])
+        columns = [pc.if_else(kept, batch.column(one.name), pa.scalar(None, one.type)) for one in schema]
+        yield pa.record_batch(columns, schema=schema)
+        start += batch.num_rows
 
-    def rows() -> Iterator[pa.RecordBatch]:
-        start = 0
-        for batch in staging.read():
-            # A row that was rejected has no key: none repeats it.
-            kept = pa.array(keep[start : start + batch.num_rows])
-            named = [pc.if_else(kept, batch.column(name), pa.scalar(None, batch.column(name).type)) for name in columns]
-            yield pa.record_batch(named, schema=schema)
-            start += batch.num_rows
 
-    reader = pa.RecordBatchReader.from_batches(schema, rows())
-    places = engine.repeated(reader, columns, _held(spec, columns, tables)).reader()
-    found = [batch.column("row").to_numpy() for batch in places]
-    return np.concatenate(found) if found else np.empty(0, np.int64)
+def _struck(work: Work, check: CheckSpec, parts: list[Part], repeated: np.ndarray, workers: Workers) -> list[Part]:
+    """The parts, of whose staged rows, counted through all of them, some repeat."""
+    ends = np.cumsum([part.staging.rows for part in parts])
+    cuts = np.searchsorted(repeated, np.concatenate([[0], ends]))
+    places = [place for place in range(len(parts)) if cuts[place] < cuts[place + 1]]
+    pieces = []
+    for place in places:
+        # They may be many: whoever works on the part reads them from a file.
+        path = work.folder / f"repeated-{uuid.uuid4().hex[:12]}.npy"
+        np.save(path, repeated[cuts[place] : cuts[place + 1]] - (ends[place] - parts[place].staging.rows))
+        pieces.append((parts[place], path))
+    done = dict(zip(places, workers.each(partial(_strike, work, check), pieces), strict=True))
+    return [done.get(place, part) for place, part in enumerate(parts)]
+
+
+def _strike(work: Work, check: CheckSpec, piece: tuple[Part, Path]) -> Part:
+    part, path = piece
+    staging, keep = part.staging.opened(work.forgotten)
+    repeated, findings = np.load(path), Findings()
+    findings.join(part.findings)
+    if check.name == KEY_CHECK and work.spec.on_duplicate == "ignore":
+        keep[repeated] = False
+        staging.ignored += len(repeated)
+    else:
+        _take(check, staging, keep, repeated, findings)
+    return sealed(work, staging, keep, part.read, findings)
 
 
 def _held(spec: SourceSpec, columns: Sequence[str], tables: Tables) -> Relation | None:

@@ -245,3 +245,27 @@ def test_a_key_is_held_across_replace(tmp_path: Path) -> None:
     delta.append("t", numbers(1), key=CommitKey("load", 3))
     delta.replace("t", numbers(5))
     assert delta.committed("t", "load") == 3
+
+
+def test_what_a_commit_names_outlives_a_loss_of_power(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sync, entries = os.fsync, tmp_path / "t" / "_delta_log"
+    durable: dict[int, int] = {}
+    """By inode of what was synced: how many commits there were."""
+
+    def remember(descriptor: int) -> None:
+        sync(descriptor)
+        durable.setdefault(os.fstat(descriptor).st_ino, len(list(entries.glob("*.json"))))
+
+    monkeypatch.setattr(os, "fsync", remember)
+    delta = DeltaTables(tmp_path)
+    for start in range(21):
+        delta.append("t", numbers(10, start))
+        durable.pop(entries.stat().st_ino)  # a name is durable with its directory
+    loaded = delta.snapshot("t").files
+    delta.compact("t", fewest=2)
+    (merged,) = delta.snapshot("t").files
+
+    assert [durable[Path(file).stat().st_ino] for file in loaded] == [*range(21)]
+    assert durable[Path(merged).stat().st_ino] == 21
+    assert {path.stat().st_ino for path in entries.iterdir()} <= durable.keys()
+    assert {tmp_path.stat().st_ino, (tmp_path / "t").stat().st_ino, entries.stat().st_ino} <= durable.keys()

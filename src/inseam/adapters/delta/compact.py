@@ -92,7 +92,7 @@ class Compaction:
         try:
             files = ds.dataset(paths, schema=schema, format="parquet", filesystem=filesystem)
             rows = pa.RecordBatchReader.from_batches(schema, watched(files.scanner().to_reader(), seen))
-            size, statistics = write_file(filesystem, f"{self._directory}/{name}", rows)
+            size, statistics = write_file(self._location, f"{self._directory}/{name}", rows)
         except (FileNotFoundError, pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
             raise DataError(f"table {self._table!r}", f"its small files were not merged: {error}") from error
         return _action("add", name, size, modificationTime=run[0].milliseconds, stats=statistics)

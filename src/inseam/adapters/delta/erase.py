@@ -21,13 +21,12 @@ import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
 from inseam.adapters.delta.files import write_file
-from inseam.adapters.delta.location import LOG, Location
+from inseam.adapters.delta.location import LAST_CHECKPOINT, LOG, Location
 from inseam.kernel.errors import DefinitionError
 from inseam.kernel.names import did_you_mean
 
 _ENTRY = re.compile(r"(\d{20})\.json\Z")
 _CHECKPOINT = re.compile(r"(\d{20})\.checkpoint\b.*parquet\Z")
-_LAST_CHECKPOINT = "_last_checkpoint"
 _DATA = re.compile(r"(?P<stem>.+?)(?:\.erased(?P<times>\d+))?\.parquet\Z")
 _FILE = "__filename"
 """What Arrow calls the column of a row's file."""
@@ -109,7 +108,7 @@ class Erasure:
         stem, times = _generation(name)
         later = f"{stem}.erased{times + 1}.parquet"
         rows = file.scanner(filter=stays).to_reader()
-        return _File(later, *write_file(self._location.filesystem, f"{self._directory}/{later}", rows))
+        return _File(later, *write_file(self._location, f"{self._directory}/{later}", rows))
 
     def _clean_up(self, names: Iterable[str], make_checkpoint: Callable[[int], None]) -> None:
         """Take out the earlier forms of files, and before them the checkpoints that name those."""
@@ -119,7 +118,7 @@ class Erasure:
             return
         stale = {version: name for version, name in self._log(_CHECKPOINT).items() if self._names(name, left)}
         if stale:
-            self._take_out([f"{LOG}/{_LAST_CHECKPOINT}", *(f"{LOG}/{name}" for name in stale.values())])
+            self._take_out([f"{LOG}/{LAST_CHECKPOINT}", *(f"{LOG}/{name}" for name in stale.values())])
         for version in sorted(stale):
             make_checkpoint(version)
         self._take_out(left)

@@ -13,7 +13,6 @@ from itertools import chain
 from typing import Any, NamedTuple
 
 import pyarrow as pa
-import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 from deltalake.transaction import AddAction
 
@@ -95,6 +94,7 @@ def write_part(
                 written.append(Written(name, size, footer.num_rows, _told(footer)))
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
             raise DataError(f"table {table!r}", f"the rows cannot be stored: {error}") from error
+        location.make_durable(*(f"{location.path(table)}/{file.name}" for file in written))
     return written
 
 
@@ -108,13 +108,15 @@ def _fill(sink: Any, group: pa.Table, groups: Iterator[pa.Table]) -> tuple[pa.Ta
     return following, sink.tell(), writer.writer.metadata
 
 
-def write_file(filesystem: pafs.FileSystem, path: str, rows: pa.RecordBatchReader) -> tuple[int, str]:
+def write_file(location: Location, path: str, rows: pa.RecordBatchReader) -> tuple[int, str]:
     """Write a stream to one data file; its size in bytes, and its statistics as the log has them."""
-    with filesystem.open_output_stream(path) as sink:
+    with location.filesystem.open_output_stream(path) as sink:
         with _writer(sink, rows.schema) as writer:
             for group in _groups(rows, rows.schema):
                 writer.write_table(group)
-        return sink.tell(), _told(writer.writer.metadata)
+        size = sink.tell()
+    location.make_durable(path)
+    return size, _told(writer.writer.metadata)
 
 
 def _writer(sink: Any, schema: pa.Schema) -> pq.ParquetWriter:

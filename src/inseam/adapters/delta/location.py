@@ -17,6 +17,7 @@ from inseam.ports.object_store import ObjectUrl, is_object_url
 
 _PART = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,126}\Z")
 LOG = "_delta_log"
+LAST_CHECKPOINT = "_last_checkpoint"
 
 
 class Location:
@@ -62,30 +63,50 @@ class Location:
         parts = table.split("/")
         return ("/".join(parts[:count]) for count in range(1, len(parts)))
 
+    def entry(self, table: str, version: int) -> str:
+        """The address within `filesystem` of one commit of the table's log."""
+        return f"{self.path(table)}/{LOG}/{version:020d}.json"
+
+    def make_durable(self, *paths: str) -> None:
+        """Files outlive a loss of power from here on, under their names. Objects that a store has taken always do."""
+        root = Path(self._base)
+        files = [Path(path) for path in paths]
+        folders = (folder for file in files for folder in file.parents if folder == root or root in folder.parents)
+        for path in dict.fromkeys((*files, *folders)):
+            descriptor = os.open(path, os.O_RDONLY)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+
     def log_entry(self, table: str, version: int) -> str:
         """One commit of the table's log, as JSON lines."""
-        with self.filesystem.open_input_file(f"{self.path(table)}/{LOG}/{version:020d}.json") as file:
+        with self.filesystem.open_input_file(self.entry(table, version)) as file:
             return bytes(file.read()).decode()
 
     def rewrite_log_entry(self, table: str, version: int, text: str) -> None:
         """Put another text in the place of a commit, in one step."""
-        path = f"{self.path(table)}/{LOG}/{version:020d}.json"
+        path = self.entry(table, version)
         with self.filesystem.open_output_stream(f"{path}.new") as file:
             file.write(text.encode())
+        self.make_durable(f"{path}.new")
         self.filesystem.move(f"{path}.new", path)
+        self.make_durable(path)
 
     def add_log_entry(self, table: str, version: int, text: str) -> bool:
         """Make a commit, in one step; False where somebody else has made that version."""
-        path = f"{self.path(table)}/{LOG}/{version:020d}.json"
+        path = self.entry(table, version)
         hidden = f"{path}.{uuid.uuid4().hex}.new"
         with self.filesystem.open_output_stream(hidden) as file:
             file.write(text.encode())
+        self.make_durable(hidden)
         try:
             os.link(hidden, path)
         except FileExistsError:
             return False
         finally:
             self.filesystem.delete_file(hidden)
+        self.make_durable(path)
         return True
 
     def names(self, directory: str) -> dict[str, float]:
@@ -149,6 +170,9 @@ class ObjectLocation(Location):
     def is_table(self, table: str) -> bool:
         self._check(table)
         return any(chunk for chunk in self._store.list(f"{table}/{LOG}", chunk_size=1))
+
+    def make_durable(self, *paths: str) -> None:
+        pass
 
     def rewrite_log_entry(self, table: str, version: int, text: str) -> None:
         self._store.put(f"{table}/{LOG}/{version:020d}.json", text.encode())

@@ -20,7 +20,7 @@ from deltalake.transaction import create_table_with_add_actions
 
 from inseam.adapters.delta.compact import Compaction, File, runs
 from inseam.adapters.delta.files import DataFiles
-from inseam.adapters.delta.location import locate
+from inseam.adapters.delta.location import LAST_CHECKPOINT, LOG, locate
 from inseam.ir.relation import INGESTED_AT
 from inseam.kernel.errors import ConflictError, DataError, DefinitionError, InseamError, NotFoundError
 from inseam.kernel.names import did_you_mean
@@ -217,6 +217,7 @@ class DeltaTables:
                 f"other writers changed it during {ATTEMPTS} attempts to commit: {reason}",
                 mend="run it again when they are done",
             ) from reason
+        self._location.make_durable(self._location.entry(table, version))
         self._checkpoint(table, version)
         return version
 
@@ -294,6 +295,9 @@ class DeltaTables:
             opened = self._open(table, version)
             if opened is not None:
                 opened.create_checkpoint()
+                log = f"{self._location.path(table)}/{LOG}"
+                names = (f"{version:020d}.checkpoint.parquet", LAST_CHECKPOINT)
+                self._location.make_durable(*(f"{log}/{name}" for name in names))
 
 
 def _has_seen(opened: DeltaTable, key: CommitKey | None) -> bool:

@@ -68,11 +68,8 @@ class Location:
         return f"{self.path(table)}/{LOG}/{version:020d}.json"
 
     def make_durable(self, *paths: str) -> None:
-        """Files outlive a loss of power from here on, under their names. Objects that a store has taken always do."""
-        root = Path(self._base)
-        files = [Path(path) for path in paths]
-        folders = (folder for file in files for folder in file.parents if folder == root or root in folder.parents)
-        for path in dict.fromkeys((*files, *folders)):
+        """Files, and their names in their directories, outlive a loss of power from here on; a store's objects always do."""
+        for path in {*paths, *(str(Path(path).parent) for path in paths)}:
             descriptor = os.open(path, os.O_RDONLY)
             try:
                 os.fsync(descriptor)

@@ -288,6 +288,7 @@ class DeltaTables:
             if self._open(table) is None:
                 raise
             raise CommitFailedError(str(error)) from error
+        self._location.make_durable(*map(self._location.path, (table, *self._location.ancestors(table))))
         return 0
 
     def _checkpoint(self, table: str, version: int) -> None:

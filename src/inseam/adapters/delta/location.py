@@ -68,7 +68,7 @@ class Location:
         return f"{self.path(table)}/{LOG}/{version:020d}.json"
 
     def make_durable(self, *paths: str) -> None:
-        """Files, and their names in their directories, outlive a loss of power from here on; a store's objects always do."""
+        """Files outlive a loss of power from here on, as do their names. What a store has taken always does."""
         for path in {*paths, *(str(Path(path).parent) for path in paths)}:
             descriptor = os.open(path, os.O_RDONLY)
             try:

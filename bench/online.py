@@ -83,7 +83,7 @@ def ours_one(reader: FeatureReader) -> Read:
 def ours_many(reader: FeatureReader) -> Read:
     def read(ids: list[int]) -> dict:
         rows = reader.read([(entity,) for entity in ids], at=BOUNDARY + 1)
-        return {"values": rows.values, "boundaries": rows.boundaries, "is_stale": rows.is_stale}
+        return {"values": rows.values, "boundaries": rows.boundaries}
 
     return read
 

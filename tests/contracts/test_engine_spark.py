@@ -169,20 +169,20 @@ class _LoadingOnSpark(_OnSpark):
         assert "load.one_process" not in load["findings"]
 
 
-@drawing(5)
+@drawing(2)
 class TestConnect(_OnSpark):
     """The first one: the sessions after it are local again."""
 
     kind = "connect"
 
 
-@drawing(15)
+@drawing(8)
 class TestLocal(_LoadingOnSpark, JoinContract):
     kind = "local"
     source = DECLARED
 
 
-@drawing(5)
+@drawing(2)
 class TestCluster(_LoadingOnSpark):
     kind = "cluster"
     source = INFERRED

@@ -101,9 +101,9 @@ class LmdbStore:
 
 def _get(transaction: Any, handles: list[Any], keys: Sequence[Sequence[bytes]]) -> list[list[bytes | None]]:
     # One plain get a key: measured faster than a cursor's getmulti, which drops missing keys from its answer.
-    find = transaction.get
+    find, nothing = transaction.get, repeat(None)
     return [
-        [None] * len(asked) if handle is None else [find(key, None, handle) for key in asked]
+        [None] * len(asked) if handle is None else list(map(find, asked, nothing, repeat(handle)))
         for handle, asked in zip(handles, keys, strict=True)
     ]
 

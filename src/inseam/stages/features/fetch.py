@@ -68,8 +68,11 @@ class FeatureReader:
     def one(self, entity: Entity, *, at: int | None = None) -> FeatureRow:
         """`read` of one entity, in the fewest microseconds."""
         instant = clock.now() if at is None else at
-        own = [picker.one(entity) for picker in self._pickers]
-        keys = [own[i] for i in self._picker_of]
+        if len(self._pickers) == 1:
+            keys = [self._pickers[0].one(entity)] * len(self._tables)
+        else:
+            own = [picker.one(entity) for picker in self._pickers]
+            keys = [own[i] for i in self._picker_of]
         if self._has_tiles:
             found = [row for (row,) in self._rows([(key,) for key in keys], instant)]
         else:

@@ -50,7 +50,9 @@ def test_what_spark_computes_is_what_duckdb_computed(
         rows = workspace.fetch(["spend"], ENTITIES)
         workspace.score(name, out=tmp_path / "duckdb.parquet", as_of=YEAR_END)
     Path(training_set.path).unlink()
-    shutil.rmtree(on_spark.settings.directory / "online")
+    store = on_spark.context.online
+    for table in store.tables():
+        store.drop(table)
 
     assert on_spark.build("will_lapse").digest == training_set.digest
     on_spark.materialize("spend")

@@ -124,8 +124,10 @@ def test_a_replay_is_by_the_definition_that_was_served(served_project: Path) -> 
 
 
 @pytest.mark.slow
-def test_a_promotion_is_picked_up_live(served_project: Path) -> None:
-    with serving(served_project) as (_, port), open_workspace(served_project) as workspace:
+def test_a_promotion_is_picked_up_live(tmp_path: Path, served_project: Path) -> None:
+    root = tmp_path / "copied"
+    shutil.copytree(served_project, root, ignore=shutil.ignore_patterns("predictions"))
+    with serving(root) as (_, port), open_workspace(root) as workspace:
         _, before = post(port, "/endpoints/lapse/predict", {"customer_id": 7})
         trained = workspace.train("lapse", params={"n": 1}, can_promote=False)
         workspace.promote("lapse", trained.version.version, is_forced=True)
@@ -138,7 +140,6 @@ def test_a_promotion_is_picked_up_live(served_project: Path) -> None:
             assert time.monotonic() < deadline, "the promotion was not picked up"
             time.sleep(0.1)
         assert before["model_version"] == 1
-        workspace.roll_back("lapse")
 
 
 def until(is_so: Callable[[], bool]) -> None:

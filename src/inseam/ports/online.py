@@ -32,7 +32,7 @@ class OnlineStore(Protocol):
     def read(self, tables: Sequence[str], keys: Sequence[Sequence[bytes]]) -> list[list[bytes | None]]:
         """For each table the rows of its keys, in their order, in one round trip; None where there is none."""
 
-    def one(self, tables: Sequence[str], keys: Sequence[bytes]) -> list[bytes | None]:
+    def one(self, tables: tuple[str, ...], keys: Sequence[bytes]) -> list[bytes | None]:
         """`read` of one key of each table: all that a request about one entity asks."""
         return [rows[0] for rows in self.read(tables, [(key,) for key in keys])]
 

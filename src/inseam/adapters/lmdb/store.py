@@ -46,9 +46,8 @@ class LmdbStore:
         found = self._environment.view(tables, _get, keys)
         return [[None] * len(asked) for asked in keys] if found is None else found
 
-    def one(self, tables: Sequence[str], keys: Sequence[bytes]) -> list[bytes | None]:
-        found = self._environment.view(tables, _get_one, keys)
-        return [None] * len(keys) if found is None else found
+    def one(self, tables: tuple[str, ...], keys: Sequence[bytes]) -> list[bytes | None]:
+        return self._environment.one(tables, keys)
 
     def mark(self, table: str) -> bytes | None:
         return self.read((_MARKS,), ((table.encode(),),))[0][0]
@@ -106,9 +105,3 @@ def _get(transaction: Any, handles: list[Any], keys: Sequence[Sequence[bytes]]) 
         [None] * len(asked) if handle is None else list(map(find, asked, nothing, repeat(handle)))
         for handle, asked in zip(handles, keys, strict=True)
     ]
-
-
-def _get_one(transaction: Any, handles: list[Any], keys: Sequence[bytes]) -> list[bytes | None]:
-    if None in handles:  # LMDB would look in its own table of tables
-        return [found for (found,) in _get(transaction, handles, [(key,) for key in keys])]
-    return list(map(transaction.get, keys, repeat(None), handles))

@@ -46,8 +46,8 @@ class FeatureReader:
             for view, fingerprint in views
         ]
         self._has_tiles = bool(fresh)
-        self._names = [view.name for view in self._views]
-        self._tables = [view.table for view in self._views]
+        self._by_name = {view.name: view for view in self._views}
+        self._tables = tuple(view.table for view in self._views)
         self._codec = EntityCodec([view.codec for view in self._views])
         combinations = list(dict.fromkeys(view.keys for view, _ in views))
         self._pickers = [_Picker(names, keys) for names in combinations]
@@ -81,7 +81,7 @@ class FeatureReader:
             heads, values = self._codec.decode(found)
         except UnknownLayoutError:
             heads, values = self._learn(found).decode(found)
-        return FeatureRow(instant, self._views, self._names, heads, values)
+        return FeatureRow(instant, self._by_name, heads, values)
 
     def _rows(self, keys: Sequence[Sequence[bytes]], at: int) -> Sequence[Sequence[bytes | None]]:
         """The rows of each view's keys, by one read of the store (and another where tiles have moved meanwhile)."""

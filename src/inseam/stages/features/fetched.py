@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from inseam.ir.online_block import RowBlock
-from inseam.ir.online_entity import Heads
+from inseam.ir.online_entity import HEAD_FIELDS, Heads
 from inseam.ir.online_row import NO_BOUNDARY, NO_VERSION
 from inseam.kernel import clock
 from inseam.stages.features.online_view import OnlineView
@@ -25,40 +25,36 @@ class FeatureRow:
     instant of the read.
     """
 
-    __slots__ = ("_heads", "_names", "_views", "at", "values")
+    __slots__ = ("_heads", "_views", "at", "values")
 
-    def __init__(
-        self, at: int, views: Sequence[View], names: Sequence[str], heads: Heads, values: dict[str, Any]
-    ) -> None:
+    def __init__(self, at: int, views: Mapping[str, View], heads: Heads, values: dict[str, Any]) -> None:
         self.at = at
         self.values = values
         self._views = views
-        self._names = names
         self._heads = heads
 
     @property
     def boundaries(self) -> dict[str, int | None]:
-        return self._known(self._heads[::4], NO_BOUNDARY)
+        return self._known(self._heads[::HEAD_FIELDS], NO_BOUNDARY)
 
     @property
     def versions(self) -> dict[str, int | None]:
-        return self._known(self._heads[1::4], NO_VERSION)
+        return self._known(self._heads[1::HEAD_FIELDS], NO_VERSION)
 
     @property
     def is_stale(self) -> dict[str, bool]:
-        pairs = zip(self._views, self._heads[::4], strict=True)
-        return {view.name: NO_BOUNDARY < boundary < view.due(self.at) for view, boundary in pairs}
+        pairs = zip(self._views.items(), self._heads[::HEAD_FIELDS], strict=True)
+        return {name: NO_BOUNDARY < boundary < view.due(self.at) for (name, view), boundary in pairs}
 
     @property
     def is_missing(self) -> dict[str, bool]:
-        pairs = zip(self._views, self._heads[::4], strict=True)
-        return {view.name: boundary == NO_BOUNDARY for view, boundary in pairs}
+        pairs = zip(self._views, self._heads[::HEAD_FIELDS], strict=True)
+        return {name: boundary == NO_BOUNDARY for name, boundary in pairs}
 
     def _known(self, numbers: Sequence[int], nothing: int) -> dict[str, int | None]:
-        found: dict[str, int | None] = dict(zip(self._names, numbers, strict=True))
         if nothing in numbers:
-            found.update((name, None) for name, number in found.items() if number == nothing)
-        return found
+            numbers = [None if number == nothing else number for number in numbers]  # type: ignore[misc]
+        return dict(zip(self._views, numbers, strict=True))
 
 
 class FeatureRows:

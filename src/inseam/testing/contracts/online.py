@@ -46,7 +46,7 @@ class OnlineContract:
 
     def test_an_empty_store_has_nothing(self, store: OnlineStore) -> None:
         assert store.read(["a@1", "b@1"], [[b"k", b"l"], []]) == [[None, None], []]
-        assert store.one(["a@1", "b@1"], [b"k", b"l"]) == [None, None]
+        assert store.one(("a@1", "b@1"), [b"k", b"l"]) == [None, None]
         assert store.mark("a@1") is None
         assert store.count("a@1") == 0
         assert dict(store.tables()) == {}
@@ -69,8 +69,8 @@ class OnlineContract:
         store.write("b@1", [(b"k", b"b"), (LONGEST, b"long")])
         found = store.read(["b@1", "none@1", "a@1", "b@1"], [[b"k", LONGEST], [b"k"], [b"k"], [b"\xff"]])
         assert found == [[b"b", b"long"], [None], [b"a"], [None]]
-        assert store.one(["a@1", "b@1", "b@1"], [b"k", LONGEST, b"l"]) == [b"a", b"long", None]
-        assert store.one(["none@1", "a@1"], [b"k", b"k"]) == [None, b"a"]
+        assert store.one(("a@1", "b@1", "b@1"), [b"k", LONGEST, b"l"]) == [b"a", b"long", None]
+        assert store.one(("none@1", "a@1"), [b"k", b"k"]) == [None, b"a"]
 
     def test_a_row_is_replaced_whole(self, store: OnlineStore) -> None:
         store.write("a@1", [(b"k", b"a" * 3000), (b"l", b"1")])

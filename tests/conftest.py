@@ -9,8 +9,13 @@ from __future__ import annotations
 import importlib
 import os
 import pkgutil
+from collections.abc import Iterator
+from pathlib import Path
 
+import pytest
 from hypothesis import settings
+
+from inseam.testing.warm import warm_commands
 
 # Frameworks' threads that wait for each other while another test has their processor would do so at full speed.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -27,3 +32,10 @@ for _room in _VISITED:
     for _found in pkgutil.iter_modules(_package.__path__, f"{_package.__name__}."):
         if not _found.ispkg:
             importlib.import_module(_found.name)
+
+
+@pytest.fixture(scope="session")
+def commands(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Where an ``inseam`` lies that starts at once."""
+    with warm_commands(tmp_path_factory.mktemp("commands")) as directory:
+        yield directory

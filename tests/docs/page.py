@@ -42,6 +42,8 @@ class Reader:
     printed: str = ""
     ran: int = 0
     prediction: str = ""
+    commands: Path | None = None
+    """Where commands lie that start at once (`inseam.testing.warm`): without it they are a reader's own."""
     _server: subprocess.Popen[bytes] | None = None
     _port: str = _PORT
 
@@ -108,7 +110,12 @@ class Reader:
 
     def _run(self, command: str, expected: Sequence[int]) -> None:
         done = subprocess.run(
-            ["bash", "-c", command], cwd=self.cwd, env=self._environment(), capture_output=True, text=True, check=False
+            ["bash", "-c", command],
+            cwd=self.cwd,
+            env=self._environment(is_warm=True),
+            capture_output=True,
+            text=True,
+            check=False,
         )
         assert done.returncode in expected, f"$ {command}\nexit {done.returncode}\n{done.stdout}\n{done.stderr}"
         self.ran += 1
@@ -129,8 +136,10 @@ class Reader:
             for part in line.split("..."):
                 assert " ".join(part.split()) in printed, f"{part!r} is not in\n{self.printed}"
 
-    def _environment(self) -> dict[str, str]:
+    def _environment(self, *, is_warm: bool = False) -> dict[str, str]:
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        if is_warm and self.commands is not None and "PYTHONPATH" not in self.variables:
+            path = f"{self.commands}{os.pathsep}{path}"
         # Tables are as wide as a reader's terminal, so that no cell is folded.
         return {**os.environ, "PATH": path, "COLUMNS": "200", **self.variables}
 

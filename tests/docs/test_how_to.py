@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -15,6 +15,7 @@ from inseam.testing.postgres import postgres_server
 from inseam.testing.redis import WHY_NOT, is_installed, redis_server
 from inseam.testing.s3 import CREDENTIALS, s3_server
 
+Follow = Callable[..., Reader]
 FROM_NOTHING = (
     "load-dirty-data",
     "choose-an-environment",
@@ -47,46 +48,52 @@ def test_every_guide_has_a_test() -> None:
 
 
 @pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def data(commands: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The tutorial's project with its data loaded."""
     root = tmp_path_factory.mktemp("data")
-    with Reader(root) as reader:
+    with Reader(root, commands=commands) as reader:
         for command in ("inseam init shop", "cd shop", "inseam ingest --history"):
             reader._command(command)
     return root / "shop"
 
 
 @pytest.fixture(scope="module")
-def trained(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def trained(data: Path, commands: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The tutorial's project with a champion and online rows."""
     root = shutil.copytree(data, tmp_path_factory.mktemp("trained") / "shop")
-    with Reader(root) as reader:
+    with Reader(root, commands=commands) as reader:
         for command in ("inseam apply", "inseam train lapse", "inseam materialize"):
             reader._command(command)
     return root
 
 
-def follow(guide: str, cwd: Path, **variables: str) -> Reader:
-    with Reader(cwd, variables) as reader:
-        reader.follow(f"how-to/{guide}.md")
-    assert reader.ran > 0
-    return reader
+@pytest.fixture
+def follow(commands: Path) -> Follow:
+    """Follows a guide in a directory, with environment variables."""
+
+    def follow(guide: str, cwd: Path, **variables: str) -> Reader:
+        with Reader(cwd, variables, commands=commands) as reader:
+            reader.follow(f"how-to/{guide}.md")
+        assert reader.ran > 0
+        return reader
+
+    return follow
 
 
 @pytest.mark.parametrize("guide", FROM_NOTHING)
-def test_a_guide_that_starts_from_nothing(guide: str, tmp_path: Path) -> None:
+def test_a_guide_that_starts_from_nothing(follow: Follow, guide: str, tmp_path: Path) -> None:
     follow(guide, tmp_path)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("guide", ON_DATA)
-def test_a_guide_on_the_tutorials_data(guide: str, data: Path, tmp_path: Path) -> None:
+def test_a_guide_on_the_tutorials_data(follow: Follow, guide: str, data: Path, tmp_path: Path) -> None:
     follow(guide, shutil.copytree(data, tmp_path / "shop"))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("guide", ON_A_MODEL)
-def test_a_guide_on_the_tutorials_model(guide: str, trained: Path, tmp_path: Path) -> None:
+def test_a_guide_on_the_tutorials_model(follow: Follow, guide: str, trained: Path, tmp_path: Path) -> None:
     follow(guide, shutil.copytree(trained, tmp_path / "shop"))
 
 
@@ -117,7 +124,7 @@ def database() -> Iterator[str]:
         yield url
 
 
-def test_postgresql(database: str, tmp_path: Path) -> None:
+def test_postgresql(follow: Follow, database: str, tmp_path: Path) -> None:
     follow("use-postgresql", tmp_path, DATABASE_URL=database)
 
     assert not (tmp_path / ".inseam" / "ledger.db").exists()
@@ -125,7 +132,7 @@ def test_postgresql(database: str, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.skipif(not is_installed(), reason=WHY_NOT)
-def test_online_stores(data: Path, tmp_path: Path) -> None:
+def test_online_stores(follow: Follow, data: Path, tmp_path: Path) -> None:
     root = shutil.copytree(data, tmp_path / "shop")
     with redis_server() as server:
         follow("online-stores", root, REDIS_URL=server.url)
@@ -136,7 +143,7 @@ def test_online_stores(data: Path, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_object_stores(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_object_stores(follow: Follow, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     root = shutil.copytree(data, tmp_path / "shop")
     shutil.rmtree(root / ".inseam")
     with s3_server() as endpoint:
@@ -153,14 +160,14 @@ def test_object_stores(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 
 @pytest.mark.slow
-def test_a_model_format(tmp_path: Path) -> None:
+def test_a_model_format(follow: Follow, tmp_path: Path) -> None:
     reader = follow("add-a-model-format", tmp_path)
 
     assert "failed" not in reader.printed
 
 
 @pytest.mark.slow
-def test_change_a_feature(trained: Path, tmp_path: Path) -> None:
+def test_change_a_feature(follow: Follow, trained: Path, tmp_path: Path) -> None:
     root = shutil.copytree(trained, tmp_path / "shop")
     definitions = root / "shop" / "definitions.py"
     definitions.write_text(definitions.read_text().replace('sum("amount", over="30d")', 'sum("amount", over="60d")'))
@@ -170,5 +177,5 @@ def test_change_a_feature(trained: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_serve_beyond_this_machine(trained: Path, tmp_path: Path) -> None:
+def test_serve_beyond_this_machine(follow: Follow, trained: Path, tmp_path: Path) -> None:
     follow("serve-beyond-this-machine", shutil.copytree(trained, tmp_path / "shop"))

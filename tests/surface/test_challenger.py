@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -39,10 +39,14 @@ def train_free(data, params):
 
 def inseam(root: Path, *words: str) -> tuple[int, Any]:
     """The exit code, and the JSON on stdout or both streams as text."""
-    command = [sys.executable, "-m", "inseam.surface.cli.main", *words]
-    done = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=240, check=False)
+    done = subprocess.run(["inseam", *words], cwd=root, capture_output=True, text=True, timeout=240, check=False)
     assert "Traceback" not in done.stderr
     return done.returncode, json.loads(done.stdout) if "--json" in words else done.stdout + done.stderr
+
+
+@pytest.fixture(autouse=True)
+def path(commands: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", f"{commands}{os.pathsep}{os.environ['PATH']}")
 
 
 @pytest.fixture

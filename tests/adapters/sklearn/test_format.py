@@ -1,4 +1,6 @@
 import json
+import subprocess
+import sys
 import warnings
 
 import numpy as np
@@ -116,6 +118,19 @@ def test_an_archive_with_a_type_off_the_list_is_not_opened(tmp_path):
     (tmp_path / "sklearn.json").write_text(json.dumps({"columns": None, "version": _release()}))
     with pytest.raises(UnsafeArtifactError, match="Doubler"):
         SklearnFormat().load(tmp_path, Task.BINARY)
+
+
+def test_the_list_has_every_estimator_and_loading_one_imports_no_more_than_it_needs(tmp_path):
+    code = (
+        "import sys; from inseam.adapters.sklearn.skops_io import skops_io; skops_io();"
+        "assert 'sklearn.mixture' not in sys.modules and 'torch' not in sys.modules;"
+        "from sklearn.utils import all_estimators; from inseam.adapters.sklearn.estimators import ESTIMATORS;"
+        "found = {f'{kind.__module__}.{kind.__name__}' for _, kind in all_estimators()};"
+        "assert ESTIMATORS == found, ESTIMATORS ^ found"
+    )
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, check=False)
+
+    assert done.returncode == 0, done.stderr
 
 
 def test_a_classifier_without_probabilities_says_what_to_do(tmp_path):

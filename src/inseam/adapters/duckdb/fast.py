@@ -15,8 +15,6 @@ from inseam.ir.sketch import SKETCHED, sketched
 from inseam.kernel.errors import DataError
 from inseam.kernel.types import DataType, arrow_type, data_type
 
-_ROW = "_row"
-"""The event's own number as a column: the first or last of it tells which row any cell is to be taken from."""
 SUM_AS_FLOAT = "sum CAST(... AS DOUBLE) by a transform of the source"
 _BY_VALUE = (AggregateKind.MIN, AggregateKind.MAX, AggregateKind.TOP_K)
 
@@ -29,9 +27,7 @@ def sweep_view(plan: ViewPlan, events: Events, keys: SpineKeys, boundary: Array,
     decoders: dict[str, Decode] = {}
     for ask, spec in zip(asks, specs, strict=True):
         if ask.column is not None and ask.column not in columns:
-            if ask.column == _ROW:
-                columns[_ROW] = Column(np.arange(events.ts.size))
-            elif spec.kind in SKETCHED:
+            if spec.kind in SKETCHED:
                 columns[ask.column] = _sketched(spec, events.columns[spec.column or ""])
             else:
                 type_ = plan.source.schema.type_of(ask.column) or DataType.STRING
@@ -55,16 +51,20 @@ def sweep_view(plan: ViewPlan, events: Events, keys: SpineKeys, boundary: Array,
     except OverflowError as error:
         raise DataError(view.name, str(error), mend=SUM_AS_FLOAT) from None
     arrays = []
+    takes: dict[int, _Take] = {}
     for spec, answer in zip(specs, answers, strict=True):
         if spec.kind in PLACES:
-            arrays.append(_cells_at(events.columns[spec.column or ""], answer, spec))
+            column = events.columns[spec.column or ""]
+            if id(answer) not in takes:  # alike asks have one answer
+                takes[id(answer)] = _Take(answer, column)
+            arrays.append(_taken(takes[id(answer)].of(column), spec))
         else:
             arrays.append(_decoded(answer, spec, decoders.get(spec.column or "") if spec.kind in _BY_VALUE else None))
     return arrays
 
 
 def _ask(plan: ViewPlan, spec: AggregateSpec) -> Ask:
-    column = _ROW if spec.kind in PLACES else spec.column
+    column = None if spec.kind in PLACES else spec.column
     if spec.kind in SKETCHED:
         column = f"{spec.kind.value}\0{spec.column}"  # the name of no column
     mask = None if spec.where is None else plan.conditions[spec.where]
@@ -91,9 +91,36 @@ def _load_order(events: Events) -> Array | None:
     return rank
 
 
-def _cells_at(column: pa.ChunkedArray, answer: Answer, spec: AggregateSpec) -> pa.Array:
-    rows, valid = answer
-    found = column.take(pa.array(rows, mask=None if valid is None else ~valid)).combine_chunks()
+class _Take:
+    """Takes some rows of columns whose chunks are alike. Arrow would copy each column into one chunk first."""
+
+    def __init__(self, answer: Answer, column: pa.ChunkedArray) -> None:
+        rows, valid = answer
+        wanted = rows if valid is None else rows[valid]
+        lengths = np.array([len(chunk) for chunk in column.chunks], np.int64)
+        ends = np.cumsum(lengths)
+        chunk = np.searchsorted(ends, wanted, side="right").astype(np.uint16)
+        order = np.argsort(chunk, kind="stable")
+        self._starts = ends - lengths
+        cuts = np.cumsum(np.bincount(chunk, minlength=ends.size))
+        self._own = np.split(wanted[order], cuts[:-1])[: ends.size]
+        place = np.empty(order.size, np.int64)
+        place[order] = np.arange(order.size)
+        if valid is None:
+            self._back = pa.array(place)
+        else:
+            back = np.zeros(rows.size, np.int64)
+            back[valid] = place
+            self._back = pa.array(back, mask=~valid)
+
+    def of(self, column: pa.ChunkedArray) -> pa.Array:
+        """The column's cells at the rows; NULL where there is none."""
+        parts = zip(column.chunks, self._own, self._starts, strict=True)
+        found = [chunk.take(pa.array(own - start)) for chunk, own, start in parts if own.size]
+        return pa.chunked_array(found, column.type).combine_chunks().take(self._back)
+
+
+def _taken(found: pa.Array, spec: AggregateSpec) -> pa.Array:
     if spec.type is DataType.FLOAT64:
         found = pc.if_else(pc.is_nan(found), None, found)
     return found.cast(arrow_type(spec.type))

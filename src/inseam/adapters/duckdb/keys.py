@@ -53,7 +53,8 @@ class SpineKeys:
         """Codes of whole-number keys by `lookup`; -1 for NULL and for keys that the spine doesn't have."""
         assert self.lookup is not None
         codes = np.empty(len(column), np.int64)
-        look_up(frozen(column.fill_null(0), np.int64), self.lowest, frozen(self.lookup, np.int64), codes)
+        values = column.fill_null(0) if column.null_count else column
+        look_up(frozen(values, np.int64), self.lowest, frozen(self.lookup, np.int64), codes)
         if column.null_count:
             codes[column.is_null().to_numpy(zero_copy_only=False)] = -1
         return codes

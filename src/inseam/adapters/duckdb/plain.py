@@ -6,6 +6,7 @@ Arrow decodes them with half the work that DuckDB takes to decode and hand them 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pyarrow as pa
@@ -42,7 +43,8 @@ def plain_rows(limits: Limits, plan: ViewPlan, since: int | None, before: int) -
     # Instants as whole numbers: the sweep counts microseconds.
     counts = (EVENT, KNOWN)
     schema = pa.schema([(name, pa.int64() if name in counts else types[own]) for name, own in columns.items()])
-    return schema, _batches(files, schema, columns, (since, before), threads=limits.threads)
+    batches = _batches(files, schema, columns, (since, before), threads=limits.threads)
+    return schema, batches if limits.threads == 1 else _ahead(batches)
 
 
 def _are_held(names: Iterable[str], types: Mapping[str, pa.DataType], schema: pa.Schema) -> bool:
@@ -66,6 +68,15 @@ def _batches(
                 rows = batch.filter(at.is_valid()) if at.null_count else batch
                 arrays = [rows.column(columns[field.name]).cast(field.type) for field in schema]
                 yield pa.record_batch(arrays, schema=schema)
+
+
+def _ahead(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """The same batches; the next one is decoded while the last one is worked on."""
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        coming = pool.submit(next, batches, None)
+        while (batch := coming.result()) is not None:
+            coming = pool.submit(next, batches, None)
+            yield batch
 
 
 def _groups(metadata: pq.FileMetaData, timestamp: str, since: int | None, before: int) -> list[int]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from inseam.adapters.duckdb import sweep_layout as layouts
-from inseam.adapters.duckdb.sweep_answer import KINDS, Answer, Ask, Column, Task
+from inseam.adapters.duckdb.sweep_answer import KINDS, PLACES, Answer, Ask, Column, Task
 from inseam.adapters.duckdb.sweep_crew import Crew, frozen
 from inseam.adapters.duckdb.sweep_layout import EARLIEST, LATEST, Array, Layout
 
@@ -72,7 +72,7 @@ def sweep(
 def _check(ask: Ask, columns: dict[str, Column]) -> None:
     if ask.kind not in KINDS:
         raise ValueError(f"unknown aggregate {ask.kind!r}: expected one of {', '.join(KINDS)}")
-    if ask.column is None and ask.kind != "count":
+    if ask.column is None and ask.kind not in ("count", *PLACES):
         raise ValueError(f"{ask.kind} needs a column")
     if ask.kind in ("last_n", "top_k") and ask.nth < 1:
         raise ValueError(f"{ask.kind} is asked for number {ask.nth}: expected 1 or more")

@@ -23,7 +23,7 @@ KINDS = (
 )  # fmt: skip
 Answer = tuple[Array, Array | None]
 _COUNTED = ("count", "sum", "mean", "std", "quantile", "approx_quantile")
-_PLACES = ("first", "last", "last_n")
+PLACES = ("first", "last", "last_n")
 _PICKS = {"max": kernels.MAX, "min": kernels.MIN, "last": kernels.LAST, "first": kernels.FIRST}
 
 
@@ -39,6 +39,7 @@ class Column:
 class Ask:
     """One aggregate: kind over column, of rows where mask (a bool column; NULL is false) holds, over_us back.
 
+    ``first``, ``last`` and ``last_n`` of no column are the number of the row, from 0, from which a cell can be taken.
     ``share``, from 0 to 1, says which quantile; ``nth``, from 1, which of the newest or most frequent. The cells of
     approximations are those of `inseam.ir.sketch`.
     """
@@ -109,7 +110,7 @@ class Task:
         overs = self.layout.over.tolist()
         index = {ask: overs.index(-1 if ask.over_us is None else ask.over_us) for ask in asks}
         for skips_null in (True, False):
-            group = [ask for ask in asks if (ask.kind not in _PLACES) is skips_null]
+            group = [ask for ask in asks if (ask.kind not in PLACES) is skips_null]
             passing = self.passing(mask, skips_null=skips_null) if group else np.empty(0, np.bool_)
             counts: dict[int, Array] = {}
             totals: dict[int, Array] = {}
@@ -204,11 +205,11 @@ class Task:
 
     def _pick(self, kind: str, windows: list[int], passing: Array) -> dict[int, Answer]:
         """min, max, first, last: the cell of the row that the kernel points to."""
-        is_place = kind in _PLACES
-        cells = np.empty(0, np.int64) if is_place else self.cells
+        is_place = kind in PLACES
+        is_float, cells = (False, np.empty(0, np.int64)) if is_place else (self.is_float, self.cells)
         out = np.full((len(windows), self.rows), -1, np.int32)
         for kernel in (kernels.pick, kernels.pick_late) if self.layout.enter.size else (kernels.pick,):
-            arguments = self.layout, np.array(windows, np.int64), _PICKS[kind], self.is_float, cells, passing, out
+            arguments = self.layout, np.array(windows, np.int64), _PICKS[kind], is_float, cells, passing, out
             self.crew.split(kernel, self.cuts, *arguments)
         return {w: self._cells_at(position, is_place=is_place) for w, position in zip(windows, out, strict=True)}
 
@@ -235,8 +236,10 @@ class Task:
         """The cells of the rows at these positions; none where it is negative."""
         valid = position >= 0
         if self.order.size == 0:
-            return np.zeros(self.rows, self.column.values.dtype), valid
+            return np.zeros(self.rows, np.int64 if self.name is None else self.column.values.dtype), valid
         row = self.order[np.maximum(position, 0)]
+        if self.name is None:
+            return row, valid
         if is_place and self.column.valid is not None:
             valid &= self.column.valid[row]
         return self.column.values[row], valid

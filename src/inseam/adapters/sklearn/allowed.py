@@ -1,14 +1,18 @@
-"""Which types a saved scikit-learn model may consist of, beside what skops itself trusts (estimators, arrays, ufuncs).
+"""Which types a saved scikit-learn model may consist of, beside what skops itself trusts (arrays, numbers, ufuncs).
 
-Each was read: building it from data runs scikit-learn's, numpy's or scipy's own code and nothing else.
+They are the estimators and what those hold. Each of the latter was read: building it from data runs scikit-learn's,
+numpy's or scipy's own code and nothing else.
 """
 
 from __future__ import annotations
+
+from inseam.adapters.sklearn.estimators import ESTIMATORS
 
 _DISTANCES = ("Euclidean", "Manhattan", "Chebyshev", "Minkowski", "Haversine")
 
 TRUSTED: frozenset[str] = frozenset(
     {
+        *ESTIMATORS,
         "numpy.dtype",
         "sklearn.tree._tree.Tree",
         "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",

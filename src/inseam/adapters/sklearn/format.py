@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from inseam.adapters.sklearn.allowed import ROW_INDEPENDENT, TRUSTED
 from inseam.adapters.sklearn.archive import canonical_archive
+from inseam.adapters.sklearn.skops_io import skops_io
 from inseam.ir.training import Task
 from inseam.kernel.errors import DefinitionError, SettingError, UnsafeArtifactError
 
@@ -36,8 +37,7 @@ class SklearnFormat:
 
     def save(self, model: Any, directory: Path, *, example: np.ndarray) -> None:
         """Write ``model.skops``, and how it wants to be asked: with a matrix, or with a DataFrame of named columns."""
-        import skops.io as skops
-
+        skops = skops_io()
         try:
             content = canonical_archive(skops.dumps(model))
             untrusted = sorted(set(skops.get_untrusted_types(data=content)) - TRUSTED)
@@ -47,7 +47,7 @@ class SklearnFormat:
             raise UnsafeArtifactError(
                 _subject(model),
                 f"loading it would run code of {', '.join(untrusted)}",
-                expected="what skops trusts and the loader's allow-list adds (inseam.adapters.sklearn.allowed.TRUSTED)",
+                expected="arrays, ufuncs and what the loader's list names (inseam.adapters.sklearn.allowed.TRUSTED)",
                 mend="compute such a step as an on-demand feature, or return an XGBoost or LightGBM model by itself",
             )
         (directory / _MODEL).write_bytes(content)
@@ -90,7 +90,7 @@ class SklearnFormat:
 
 
 def _read(content: bytes) -> Any:
-    import skops.io as skops
+    skops = skops_io()
     from skops.io.exceptions import UntrustedTypesFoundException
 
     try:

@@ -50,8 +50,9 @@ if TYPE_CHECKING:
     )
     from inseam.define.on_demand import on_demand
     from inseam.define.project import Project
-    from inseam.define.source import Source, Transform, transform
+    from inseam.define.source import Source
     from inseam.define.training_set import Label, Split, TrainingSet, rows, snapshots, table
+    from inseam.define.transform import Transform, transform
     from inseam.run.workspace import Workspace, open
 
 _HOMES = {
@@ -68,7 +69,8 @@ _HOMES = {
     "no_unseen_features number size slice_gap",
     "define.on_demand": "on_demand",
     "define.project": "Project",
-    "define.source": "Source Transform transform",
+    "define.source": "Source",
+    "define.transform": "Transform transform",
     "define.training_set": "Label Split TrainingSet rows snapshots table",
     "run.workspace": "Workspace open",
 }

@@ -14,6 +14,7 @@ from inseam.define.declaration import Declaration
 _ORDER = (
     "define.entity",
     "define.source",
+    "define.transform",
     "define.check",
     "define.feature_view",
     "define.join",

@@ -7,7 +7,7 @@ from typing import Any
 
 from inseam.define.declaration import DURATION, SQL, tuple_of
 from inseam.define.expect import caller_place, expect_types
-from inseam.define.source import Rows
+from inseam.define.rows import Rows
 from inseam.ir.aggregates import AggregateKind
 from inseam.kernel.errors import DefinitionError, Place
 from inseam.kernel.frozen import METADATA, UNSAID

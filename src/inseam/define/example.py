@@ -10,8 +10,9 @@ from inseam.define.declaration import INSTANT, Declaration, frozen_mapping, tupl
 from inseam.define.feature_view import FeatureView
 from inseam.define.join import Join, sources_of
 from inseam.define.on_demand import OnDemand
-from inseam.define.source import Source, Transform
+from inseam.define.source import Source
 from inseam.define.training_set import TrainingSet
+from inseam.define.transform import Transform
 from inseam.ir.training import LABEL
 from inseam.kernel.errors import Problem
 from inseam.kernel.names import did_you_mean

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 from inseam.define.aggregate import Aggregate
 from inseam.define.declaration import DURATION, Declaration, duration, frozen_mapping
 from inseam.define.entity import Entity
-from inseam.define.source import Rows
+from inseam.define.rows import Rows
 from inseam.ir.aggregates import ALGEBRA, DERIVED
 from inseam.ir.tile_measure import FAMILIES
 from inseam.ir.training import LABEL, PART

@@ -8,7 +8,9 @@ from typing import ClassVar
 
 from inseam.define.declaration import Declaration, frozen_mapping
 from inseam.define.feature_view import FeatureUse, FeatureView
-from inseam.define.source import Rows, Source, Transform
+from inseam.define.rows import Rows
+from inseam.define.source import Source
+from inseam.define.transform import Transform
 from inseam.kernel.errors import Problem
 from inseam.kernel.names import is_name
 

@@ -20,8 +20,9 @@ from inseam.define.join import Join
 from inseam.define.model import Model
 from inseam.define.on_demand import OnDemand
 from inseam.define.reading import Reading
-from inseam.define.source import Source, Transform
+from inseam.define.source import Source
 from inseam.define.training_set import TrainingSet
+from inseam.define.transform import Transform
 from inseam.kernel.errors import NotFoundError, Problem
 from inseam.kernel.names import did_you_mean
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from inseam.define.declaration import DURATION, INSTANT, Declaration, duration, instant, tuple_of
 from inseam.define.entity import Entity
 from inseam.define.expect import expect_types
-from inseam.define.source import Rows
+from inseam.define.rows import Rows
 from inseam.kernel.clock import DAY
 from inseam.kernel.errors import Problem
 

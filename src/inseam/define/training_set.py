@@ -11,7 +11,7 @@ from inseam.define.entity import Entity
 from inseam.define.feature_view import RESERVED, FeatureUse, FeatureView
 from inseam.define.label import Label, Split
 from inseam.define.on_demand import OnDemand
-from inseam.define.source import Rows
+from inseam.define.rows import Rows
 from inseam.define.spine import Snapshots, SpineDeclaration, SpineRows, SpineTable, rows, snapshots, table
 from inseam.ir.windows import EVENT_TIME
 from inseam.kernel.clock import parse_duration

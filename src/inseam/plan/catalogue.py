@@ -14,7 +14,7 @@ from inseam.define.entity import Entity
 from inseam.define.feature_view import FeatureView
 from inseam.define.on_demand import OnDemand
 from inseam.define.project import Project
-from inseam.define.source import Rows
+from inseam.define.rows import Rows
 from inseam.define.training_set import TrainingSet
 from inseam.kernel.errors import NotFoundError
 from inseam.kernel.names import did_you_mean

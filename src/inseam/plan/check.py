@@ -12,8 +12,10 @@ from inseam.define.join import Join
 from inseam.define.model import Model
 from inseam.define.on_demand import OnDemand
 from inseam.define.project import Project
-from inseam.define.source import Rows, Source, Transform
+from inseam.define.rows import Rows
+from inseam.define.source import Source
 from inseam.define.training_set import SpineRows, SpineTable, TrainingSet
+from inseam.define.transform import Transform
 from inseam.ir.aggregates import ALGEBRA
 from inseam.kernel.errors import DefinitionError, Place, Problem
 from inseam.kernel.names import did_you_mean

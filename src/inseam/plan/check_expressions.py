@@ -10,7 +10,8 @@ from inseam.define.aggregate import Aggregate
 from inseam.define.declaration import Declaration
 from inseam.define.feature_view import FeatureView
 from inseam.define.project import Project
-from inseam.define.source import Rows, Source
+from inseam.define.rows import Rows
+from inseam.define.source import Source
 from inseam.define.training_set import TrainingSet
 from inseam.ir.checks import CheckKind
 from inseam.kernel.errors import InseamError, Place, Problem

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from inseam.define.entity import Entity
 from inseam.define.feature_view import FeatureView
 from inseam.define.project import Project
-from inseam.define.source import Rows
+from inseam.define.rows import Rows
 from inseam.define.training_set import SpineRows, SpineTable, TrainingSet
 from inseam.kernel.errors import Problem
 from inseam.kernel.types import DataType

@@ -10,8 +10,10 @@ from inseam.define.aggregate import Aggregate
 from inseam.define.declaration import Declaration
 from inseam.define.join import Join
 from inseam.define.project import Project
-from inseam.define.source import Rows, Source, Transform
+from inseam.define.rows import Rows
+from inseam.define.source import Source
 from inseam.define.training_set import SpineTable, TrainingSet
+from inseam.define.transform import Transform
 from inseam.ir.aggregates import ALGEBRA
 from inseam.ir.functions import FunctionRef
 from inseam.ir.relation import FunctionTransform, Relation, SqlTransform, Upserts

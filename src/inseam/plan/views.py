@@ -8,7 +8,7 @@ from dataclasses import replace
 from inseam.define.aggregate import Aggregate
 from inseam.define.feature_view import FeatureView
 from inseam.define.join import Join
-from inseam.define.source import Rows
+from inseam.define.rows import Rows
 from inseam.define.training_set import SpineTable, TrainingSet, microseconds
 from inseam.ir.aggregates import AggregateKind, AggregateSpec, result_type
 from inseam.ir.relation import Joined, Relation

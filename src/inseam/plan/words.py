@@ -10,8 +10,9 @@ from inseam.define.feature_view import FeatureView
 from inseam.define.join import Join
 from inseam.define.model import Model
 from inseam.define.on_demand import OnDemand
-from inseam.define.source import Source, Transform
+from inseam.define.source import Source
 from inseam.define.training_set import Snapshots, SpineRows, TrainingSet
+from inseam.define.transform import Transform
 
 _KINDS = {
     "sum": "the sum of {}",

@@ -9,7 +9,9 @@ from typing import Any
 
 from inseam.define.entity import Entity
 from inseam.define.project import Project
-from inseam.define.source import Rows, Source, Transform
+from inseam.define.rows import Rows
+from inseam.define.source import Source
+from inseam.define.transform import Transform
 from inseam.ir.entity_key import EntityKey, value_of
 from inseam.ir.forgotten import digest_of
 from inseam.ir.records import ErasureRecord

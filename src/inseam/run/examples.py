@@ -16,8 +16,8 @@ from inseam.define.example import Example
 from inseam.define.feature_view import FeatureView
 from inseam.define.join import Join
 from inseam.define.on_demand import OnDemand
-from inseam.define.source import Transform
 from inseam.define.training_set import Snapshots, SpineRows, TrainingSet
+from inseam.define.transform import Transform
 from inseam.ir.training import LABEL
 from inseam.ir.windows import EVENT_TIME
 from inseam.kernel.errors import DataError, DefinitionError, InseamError, NotFoundError, Place, Problem

@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any
 from inseam.define.entity import Entity
 from inseam.define.feature_view import FeatureView
 from inseam.define.join import sources_of
-from inseam.define.source import Rows, Source, Transform
+from inseam.define.rows import Rows
+from inseam.define.source import Source
+from inseam.define.transform import Transform
 from inseam.ir.entity_key import EntityKey
 from inseam.ir.forgotten import Forgotten
 from inseam.ir.records import ErasureRecord, RunRecord

@@ -23,6 +23,7 @@ class Transform(Rows):
     stays a row: no grouping, joins or windows, for those would look across time. Columns that come from elsewhere are
     given to the rows first, by a `Join`, whose source's name the SELECT then reads.
 
+    >>> from inseam import Source
     >>> orders = Source("orders", "orders.csv", timestamp="ordered_at")
     >>> paid = Transform("paid", orders, sql="SELECT *, quantity * price AS amount FROM orders WHERE is_paid")
     >>> paid.timestamp
@@ -83,6 +84,7 @@ def transform(
 ) -> Callable[[Callable[..., Any]], Transform]:
     """Declare a transform by a function from an Ibis table to an Ibis table.
 
+    >>> from inseam import Source
     >>> orders = Source("orders", "orders.csv", timestamp="ordered_at")
     >>> @transform("paid", orders)
     ... def paid(rows):

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 from deltalake import DeltaTable
 
-from inseam.adapters.delta import compact, tables
+from inseam.adapters.delta import commit, compact, tables
 from inseam.adapters.delta.location import Location
 from inseam.adapters.delta.tables import DeltaTables
 from inseam.ir.relation import INGESTED_AT, SEQUENCE
@@ -75,7 +75,7 @@ def test_a_merged_file_stands_where_its_rows_were(tmp_path: Path, monkeypatch: p
 
 
 def test_others_read_it_and_checkpoints_forget_what_was_merged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tables, "COMMITS_PER_CHECKPOINT", 5)
+    monkeypatch.setattr(commit, "COMMITS_PER_CHECKPOINT", 5)
     delta = grown(DeltaTables(tmp_path), 10)
     assert delta.compact("t", fewest=2) == Compacted(10, 10, 1)
     checkpoint = pq.read_table(tmp_path / "t" / "_delta_log" / f"{10:020d}.checkpoint.parquet")
@@ -117,7 +117,7 @@ def test_killed_anywhere_it_has_happened_or_not(tmp_path: Path, monkeypatch: pyt
 
         return run
 
-    for owner, name in ((compact.Compaction, "_commit"), (Location, "add_log_entry"), (DeltaTables, "_checkpoint")):
+    for owner, name in ((compact.Compaction, "_commit"), (Location, "add_log_entry"), (tables, "checkpoint")):
         for is_after in (False, True):
             with monkeypatch.context() as patch:
                 patch.setattr(owner, name, dying(getattr(owner, name), is_after=is_after))

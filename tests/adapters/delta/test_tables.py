@@ -20,7 +20,7 @@ import pytest
 from deltalake import DeltaTable, QueryBuilder
 from deltalake.exceptions import CommitFailedError
 
-from inseam.adapters.delta import erase, files, location, tables
+from inseam.adapters.delta import commit, erase, files, location
 from inseam.adapters.delta.tables import DeltaTables
 from inseam.kernel.errors import ConflictError, DataError, DefinitionError
 from inseam.ports.tables import CommitKey
@@ -128,7 +128,7 @@ def test_conflicts_that_never_end_are_said(tmp_path: Path, monkeypatch: pytest.M
         raise CommitFailedError("somebody was faster")
 
     monkeypatch.setattr(DeltaTable, "create_write_transaction", conflict)
-    monkeypatch.setattr(tables, "ATTEMPTS", 3)
+    monkeypatch.setattr(commit, "ATTEMPTS", 3)
     with pytest.raises(ConflictError, match="somebody was faster"):
         delta.append("t", numbers(1))
     assert data_files(tmp_path) == before

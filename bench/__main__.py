@@ -6,6 +6,7 @@ The machine's noise is printed with the figures: how far the same fixed work var
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import os
 import statistics
 import subprocess
@@ -24,6 +25,7 @@ QUICK = {
     "ingest.py": [],
     "push.py": ["--seconds", "15"],
     "serving.py": ["--rounds", "1", "--seconds", "2"],
+    "spark.py": ["--rows", "300000", "--spine", "30000", "--rounds", "1"],
 }
 FULL = {
     "windows.py": ["--rows", "10000000", "--rounds", "3"],
@@ -35,7 +37,9 @@ FULL = {
     "ingest.py": [],
     "push.py": [],
     "serving.py": ["--rounds", "3", "--seconds", "5"],
+    "spark.py": [],
 }
+NEEDS = {"spark.py": "pyspark"}
 STARTUP = {"import inseam": ["-c", "import inseam"], "inseam --help": ["-m", "inseam.surface.cli.main", "--help"]}
 
 
@@ -80,6 +84,9 @@ def main() -> int:
     startup()
     failed = []
     for script, words in (QUICK if options.quick else FULL).items():
+        if script in NEEDS and importlib.util.find_spec(NEEDS[script]) is None:
+            print(f"\n== {script}: {NEEDS[script]} is not installed, left out")
+            continue
         print(f"\n== {script} {' '.join(words)}\n{noise()}", flush=True)
         if subprocess.run([sys.executable, str(HERE / script), *words], check=False).returncode:
             failed.append(script)

@@ -30,6 +30,7 @@ from inseam.run.workspace import Workspace
 from inseam.run.workspace import open as open_workspace
 from inseam.testing.postgres import postgres_server
 from inseam.testing.redis import WHY_NOT, is_installed, redis_server
+from inseam.testing.spark import missing
 
 GONE = "zebra-0815"
 OTHERS = [f"c-{number:02d}" for number in range(40)]
@@ -197,6 +198,26 @@ def test_online_no_row_of_it_is_found_and_others_are_as_they_were(workspace: Wor
     assert not [table for table in online.tables() if table.startswith("busy@")], "to be built anew"
     workspace.freshen("busy", is_once=True)
     assert [table for table in online.tables() if table.startswith("busy@")]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.skipif(bool(missing()), reason=missing())
+def test_spark_finds_the_rows_that_duckdb_finds(project: Path) -> None:
+    from inseam.adapters.spark.session import close
+
+    with open_workspace(project) as workspace:
+        expected = workspace.forget("customer", GONE, is_dry_run=True).erased
+    close()
+    with Workspace(read_settings(project, variables={"INSEAM_ENGINE": "spark", "INSEAM_ENGINE_URL": "local[2]"})) as own:
+        dry = own.forget("customer", GONE, is_dry_run=True)
+        assert dry.erased == expected
+        erased = own.forget("customer", GONE).erased
+        others = own.fetch(["spend"], [{"customer_id": "c-01"}], at=parse_instant(NOON))
+    close()
+    assert holding(project) == []
+    assert {place: erased.get(place) for place in expected} == expected | {"predictions/lapse": 1, "outcomes/lapse": 1}
+    assert not others.is_missing["spend"][0]
 
 
 @pytest.fixture(params=["redis", "postgres"])

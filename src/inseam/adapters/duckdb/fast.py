@@ -99,7 +99,7 @@ class _Take:
         wanted = rows if valid is None else rows[valid]
         lengths = np.array([len(chunk) for chunk in column.chunks], np.int64)
         ends = np.cumsum(lengths)
-        chunk = np.searchsorted(ends, wanted, side="right").astype(np.uint16)
+        chunk = np.searchsorted(ends, wanted, side="right").astype(np.min_scalar_type(ends.size))  # few bits sort fast
         order = np.argsort(chunk, kind="stable")
         self._starts = ends - lengths
         cuts = np.cumsum(np.bincount(chunk, minlength=ends.size))

@@ -16,9 +16,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from inseam.adapters.duckdb.features import Source, Work, boundary_of, compute, instants, span
-from inseam.adapters.duckdb.keys import Array
+from inseam.adapters.duckdb.keys import CODE, Array
 from inseam.adapters.duckdb.rows import ROW, numbered
-from inseam.adapters.duckdb.session import BATCH_ROWS, DUCKDB_SHARE, SQL_TYPES, Limits, Session, quote
+from inseam.adapters.duckdb.session import BATCH_ROWS, DUCKDB_SHARE, SQL_TYPES, Batches, Limits, Session, quote
 from inseam.adapters.duckdb.slices import Slices
 from inseam.adapters.duckdb.spill import PART, Merge, Parts, read_stream
 from inseam.adapters.duckdb.view_plan import ViewPlan
@@ -97,14 +97,27 @@ def _answer(session: Session, limits: Limits, work: Work, spine: SpilledSpine, n
             inside = f"{EVENT} < {before}" + ("" if since is None else f" AND {EVENT} >= {since}")
             return f"SELECT * FROM spilled WHERE {inside}"
 
+        def plain(plan: ViewPlan, *_: int | None, part: int = part) -> Batches:
+            return _as_coded(plan, events[work.plans.index(plan)].reader(part))
+
         for table in _pieces(limits, work, spine, reads, events, part):
-            found = compute(session, work, table, Source(spilled))
+            found = compute(session, work, table, Source(spilled, plain))
             columns = [table.column(ROW), *(found[field.name] for field in fields)]
             # Small batches: the merge holds one of each part.
             answers.add(pa.table(columns, schema=answers.schema), max(BATCH_ROWS // count, 1024))
         for parts in (reads, *events):
             parts.forget(part)
     return Merge(answers)
+
+
+def _as_coded(plan: ViewPlan, rows: pa.RecordBatchReader) -> Batches:
+    """Dealt events as `events.coded` selects them for a single key that is its own code."""
+    (key,) = plan.view.keys
+    own = [name for name in rows.schema.names if name != key or name in plan.columns]
+    schema = pa.schema([rows.schema.field(key).with_name(CODE), *(rows.schema.field(name) for name in own)])
+    return schema, (
+        pa.record_batch([batch.column(key), *(batch.column(name) for name in own)], schema=schema) for batch in rows
+    )
 
 
 def _pieces(

@@ -209,7 +209,9 @@ def test_spark_finds_the_rows_that_duckdb_finds(project: Path) -> None:
     with open_workspace(project) as workspace:
         expected = workspace.forget("customer", GONE, is_dry_run=True).erased
     close()
-    with Workspace(read_settings(project, variables={"INSEAM_ENGINE": "spark", "INSEAM_ENGINE_URL": "local[2]"})) as own:
+    with Workspace(
+        read_settings(project, variables={"INSEAM_ENGINE": "spark", "INSEAM_ENGINE_URL": "local[2]"})
+    ) as own:
         dry = own.forget("customer", GONE, is_dry_run=True)
         assert dry.erased == expected
         erased = own.forget("customer", GONE).erased

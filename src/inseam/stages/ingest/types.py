@@ -54,7 +54,9 @@ class Inference:
         self._timestamp = timestamp
         self._types: dict[str, DataType | None] = {}
         self._long: set[str] = set()
-        """Columns with an integer that float64 may not hold."""
+        """Columns with an integer that float64 may not hold, met while they were numbers."""
+        self._floats: set[str] = set()
+        """Columns that are float64, or were before they became strings."""
         self.kept: list[str] = []
         """Columns that are strings for the sake of their integers' digits."""
         self.texts: dict[str, pa.DataType] = {}
@@ -86,13 +88,14 @@ class Inference:
             if held is not found and name not in texts and not {held, found}.isdisjoint(_DAYS):
                 return False
             joined = _join(held, found)
-            is_long = name in later.kept or (joined is DataType.FLOAT64 and name in self._long | later._long)
-            if is_long and held in _NUMBERS:
+            is_both = name in self._long | later._long and name in self._floats | later._floats
+            if held in _NUMBERS and (is_both or name in later.kept):
                 joined = DataType.STRING
                 self.kept.append(name)
             self._types[name] = joined
         self.texts = texts
         self._long |= later._long
+        self._floats |= later._floats
         self._rows += later._rows
         return True
 
@@ -110,10 +113,14 @@ class Inference:
     def _widened(self, name: str, held: DataType | None, column: pa.Array, *, is_text: bool) -> DataType | None:
         if column.null_count == len(column):
             return held
+        joined = self._joined(held, column, is_text=is_text)
+        if joined not in _NUMBERS:
+            return joined
         if _has_long_integer(pointed(column, self._notation.decimal) if is_text else column, is_text=is_text):
             self._long.add(name)
-        joined = self._joined(held, column, is_text=is_text)
-        if joined is not DataType.FLOAT64 or name not in self._long:
+        if joined is DataType.FLOAT64:
+            self._floats.add(name)
+        if name not in self._long & self._floats:
             return joined
         self.kept.append(name)
         return DataType.STRING

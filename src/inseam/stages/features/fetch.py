@@ -52,6 +52,7 @@ class FeatureReader:
         combinations = list(dict.fromkeys(view.keys for view, _ in views))
         self._pickers = [_Picker(names, keys) for names in combinations]
         self._picker_of = [combinations.index(view.keys) for view, _ in views]
+        self._pick = self._pickers[0].one if len(self._pickers) == 1 else None
 
     def read(self, entities: Sequence[Entity], *, at: int | None = None) -> FeatureRows:
         """Rows of many entities, in their order; ``at`` (default now) judges staleness.
@@ -68,8 +69,8 @@ class FeatureReader:
     def one(self, entity: Entity, *, at: int | None = None) -> FeatureRow:
         """`read` of one entity, in the fewest microseconds."""
         instant = clock.now() if at is None else at
-        if len(self._pickers) == 1:
-            keys = [self._pickers[0].one(entity)] * len(self._tables)
+        if self._pick is not None:
+            keys = [self._pick(entity)] * len(self._tables)
         else:
             own = [picker.one(entity) for picker in self._pickers]
             keys = [own[i] for i in self._picker_of]

@@ -97,8 +97,8 @@ def _answer(session: Session, limits: Limits, work: Work, spine: SpilledSpine, n
             inside = f"{EVENT} < {before}" + ("" if since is None else f" AND {EVENT} >= {since}")
             return f"SELECT * FROM spilled WHERE {inside}"
 
-        def plain(plan: ViewPlan, *_: int | None, part: int = part) -> Batches:
-            return _as_coded(plan, events[work.plans.index(plan)].reader(part))
+        def plain(plan: ViewPlan, since: int | None, before: int, part: int = part) -> Batches:
+            return _as_coded(plan, events[work.plans.index(plan)].reader(part), since, before)
 
         for table in _pieces(limits, work, spine, reads, events, part):
             found = compute(session, work, table, Source(spilled, plain))
@@ -110,14 +110,21 @@ def _answer(session: Session, limits: Limits, work: Work, spine: SpilledSpine, n
     return Merge(answers)
 
 
-def _as_coded(plan: ViewPlan, rows: pa.RecordBatchReader) -> Batches:
-    """Dealt events as `events.coded` selects them for a single key that is its own code."""
+def _as_coded(plan: ViewPlan, rows: pa.RecordBatchReader, since: int | None, before: int) -> Batches:
+    """Dealt events of a span as `events.coded` selects them, for a single key that is its own code."""
     (key,) = plan.view.keys
     own = [name for name in rows.schema.names if name != key or name in plan.columns]
     schema = pa.schema([rows.schema.field(key).with_name(CODE), *(rows.schema.field(name) for name in own)])
-    return schema, (
-        pa.record_batch([batch.column(key), *(batch.column(name) for name in own)], schema=schema) for batch in rows
-    )
+
+    def coded() -> Iterator[pa.RecordBatch]:
+        for batch in rows:
+            at = batch.column(EVENT).to_numpy()
+            # A slice of time must not take the memory of them all.
+            inside = (at < before) & (True if since is None else at >= since)
+            kept = batch if inside.all() else batch.filter(pa.array(inside))
+            yield pa.record_batch([kept.column(key), *(kept.column(name) for name in own)], schema=schema)
+
+    return schema, coded()
 
 
 def _pieces(

@@ -92,7 +92,7 @@ def test_every_path_gives_the_value_that_the_definition_of_time_gives(
     paths: Paths, data: st.DataObject, world: World
 ) -> None:
     number = next(_numbers)
-    view = data.draw(views(f"sources/rows_{number}", f"v{number}", labels=False))
+    view = data.draw(views(f"sources/rows_{number}", f"v{number}", labels=False, defaults=True))
     reads = tuple(read for read in world.reads if all(read[key] is not None for key in view.keys))
     assume(reads)
     # Online rows are of one instant: every read is at the first one's.

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeAlias
 
 from inseam.define.aggregate import Aggregate
-from inseam.define.declaration import DURATION, Declaration, duration, frozen_mapping
+from inseam.define.declaration import DURATION, Declaration, duration, frozen_mapping, tuple_of
 from inseam.define.entity import Entity
 from inseam.define.rows import Rows
 from inseam.ir.aggregates import ALGEBRA, DERIVED
@@ -16,6 +16,7 @@ from inseam.ir.training import LABEL, PART
 from inseam.ir.windows import EVENT_TIME
 from inseam.kernel.clock import DAY
 from inseam.kernel.errors import Place, Problem
+from inseam.kernel.frozen import UNSAID
 from inseam.kernel.names import did_you_mean, is_name
 
 _MOST = 64
@@ -24,12 +25,17 @@ RESERVED = (EVENT_TIME, LABEL, PART)
 """Columns of every training set: no feature may have their names."""
 
 
+Cell: TypeAlias = str | int | bool
+"""A part of a key."""
+
+
 @dataclass(frozen=True, eq=False)
 class FeatureView(Declaration):
     """Features of an entity. Values change only at whole multiples of ``every`` and are readable ``lag`` later.
 
     ``every="0s"`` is continuous. With a ``timezone``, whole days begin at local midnight. ``ttl`` bounds the age of
-    features without a window.
+    features without a window. ``default`` is the key of an entity: one of which the view knows no row yet has its
+    values, offline and online.
 
     >>> from inseam import Source, count
     >>> orders = Source("orders", "orders.csv", timestamp="ordered_at")
@@ -48,8 +54,10 @@ class FeatureView(Declaration):
     lag: str = field(default="0s", kw_only=True, metadata=DURATION)
     ttl: str | None = field(default=None, kw_only=True, metadata=DURATION)
     timezone: str | None = field(default=None, kw_only=True)
+    default: tuple[Cell, ...] | Cell | None = field(default=None, kw_only=True, metadata=UNSAID)
 
     def __post_init__(self) -> None:
+        self._set("default", None if self.default is None else tuple_of(self.default))
         super().__post_init__()
         self._set("features", frozen_mapping(_single(self.features)))
 
@@ -69,6 +77,11 @@ class FeatureView(Declaration):
         return tuple(self.features)
 
     @property
+    def default_key(self) -> tuple[Cell, ...]:
+        """The default as a key; nothing where there is none."""
+        return tuple_of(self.default)
+
+    @property
     def is_continuous(self) -> bool:
         """Every instant is a boundary: it has no materialized rows."""
         return duration(self.every) == 0
@@ -78,11 +91,12 @@ class FeatureView(Declaration):
         """Online it is kept in tiles: its rows are a stream's, and its features have states that merge.
 
         Otherwise its values are materialized, boundary by boundary. So are those of joined rows: when a row comes, what
-        it joins may still be on its way, and tiles take nothing back.
+        it joins may still be on its way, and tiles take nothing back. And so are those of a view with a default, which
+        an entity has until a row of its own counts.
         """
         mergeable = (*FAMILIES, *DERIVED)
         is_mergeable = all(isinstance(a, Aggregate) and a.kind in mergeable for a in self.features.values())
-        return self.rows.base.stream and not self.rows.joins and is_mergeable
+        return self.rows.base.stream and not self.rows.joins and self.default is None and is_mergeable
 
     def meaning(self) -> dict[str, Any]:
         """The features' order counts: online rows and a model's columns are laid out in it."""
@@ -97,6 +111,12 @@ class FeatureView(Declaration):
             yield from self.duration_problem(what, text)
         yield from self._timezone_problems()
         yield from self._window_problems("its values may be as old as", self.ttl)
+        if self.default is not None and len(self.default_key) != len(self.entity.keys):
+            yield self.problem(
+                "default-misfits",
+                f"its default is {self.default!r}",
+                expected=f"a key of {self.entity.ref}: {', '.join(self.entity.keys)}",
+            )
         if not self.features:
             yield self.problem(
                 "features-missing", "it has no features", mend='add features={"name": count(over="30d")}'

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from inseam.ir.aggregates import AggregateSpec
 from inseam.ir.relation import Relation
 from inseam.kernel.clock import Step
+from inseam.kernel.errors import DefinitionError
+from inseam.kernel.frozen import UNSAID
 from inseam.kernel.types import Field, Schema
 
 EVENT_TIME = "event_time"
@@ -29,11 +31,22 @@ class WindowedAggregate:
     lag: int
     aggregates: tuple[AggregateSpec, ...]
     forward: int | None = None
+    default: tuple[str | int | bool, ...] | None = field(default=None, metadata=UNSAID)
+    """The key of the entity whose values those have of which no row is known at the boundary."""
 
     @property
     def schema(self) -> Schema:
         """The columns that this view adds to a spine."""
         return Schema(tuple(Field(a.name, a.type) for a in self.aggregates))
+
+    @property
+    def key_schema(self) -> Schema:
+        """The keys as the relation has them; `DefinitionError` for one that is no column of it."""
+        fields = {field.name: field for field in self.relation.schema}
+        for key in self.keys:
+            if key not in fields:
+                raise DefinitionError(f"view {self.name!r}", f"its key {key!r} is no column of {self.relation.table}")
+        return Schema(tuple(fields[key] for key in self.keys))
 
     def boundary(self, instant: int) -> int:
         """The boundary at which values read at ``instant`` are computed (for labels: the end of the window)."""

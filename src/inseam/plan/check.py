@@ -22,7 +22,7 @@ from inseam.kernel.names import did_you_mean
 from inseam.kernel.types import DataType, Schema
 from inseam.plan.check_expressions import expression_problems
 from inseam.plan.check_joins import join_problems
-from inseam.plan.check_keys import key_clashes
+from inseam.plan.check_keys import default_problems, key_clashes
 from inseam.plan.check_models import endpoint_problems, model_problems
 from inseam.plan.schemas import Schemas, declared_schema, value_type
 
@@ -164,6 +164,7 @@ def _view_problems(view: FeatureView, schemas: Schemas) -> Iterator[Problem]:
     if schema is not None:
         for key in view.entity.keys:
             yield from _missing(view, f"the key of {view.entity.ref}", key, view.rows, schema)
+        yield from default_problems(view, schema)
 
 
 def _operand_problems(view: FeatureView, name: str, aggregate: Aggregate, schema: Schema | None) -> Iterator[Problem]:

@@ -11,8 +11,11 @@ from inseam.define.project import Project
 from inseam.define.rows import Rows
 from inseam.define.training_set import SpineRows, SpineTable, TrainingSet
 from inseam.kernel.errors import Problem
-from inseam.kernel.types import DataType
+from inseam.kernel.types import DataType, Schema
 from inseam.plan.schemas import Schemas
+
+_CELLS: dict[DataType, type] = {DataType.INT64: int, DataType.STRING: str, DataType.BOOL: bool}
+"""The keys that a default can name, and how it is written."""
 
 
 def key_clashes(project: Project, schemas: Schemas) -> Iterator[Problem]:
@@ -31,6 +34,20 @@ def key_clashes(project: Project, schemas: Schemas) -> Iterator[Problem]:
             if len(found) > 1:
                 told = "; ".join(f"{type_.value} in {', '.join(refs)}" for type_, refs in found.items())
                 yield entity.problem("type-clash", f"key {key!r} is {told}", expected="one type everywhere")
+
+
+def default_problems(view: FeatureView, schema: Schema) -> Iterator[Problem]:
+    """A default must be a key that the view's rows could have."""
+    for key, cell in zip(view.entity.keys, view.default_key, strict=False):
+        type_ = schema.type_of(key)
+        if type_ is not None and type(cell) is not _CELLS.get(type_):
+            yield view.problem(
+                "type-clash",
+                f"its default names {key!r} by {cell!r}",
+                expected=f"a {type_.value}, as in {view.rows.ref}"
+                if type_ in _CELLS
+                else f"a key of {', '.join(_CELLS)}: that of {view.entity.ref} is a {type_.value}",
+            )
 
 
 def _readers(project: Project) -> Iterator[tuple[Entity, Rows | SpineTable]]:

@@ -60,6 +60,7 @@ def view_spec(view: FeatureView, schemas: Schemas) -> WindowedAggregate:
         step=Step(parse_duration(view.every), view.timezone),
         lag=parse_duration(view.lag),
         aggregates=tuple(aggregates.values()),
+        default=view.default_key or None,
     )
 
 

@@ -55,7 +55,10 @@ def in_words(item: Declaration) -> str:
         listed = _listed(tuple(item.columns))
         return f"The rows of {item.rows.name}, each with {listed} of {item.view.name} as they were at its instant."
     if isinstance(item, FeatureView):
-        return f"{len(item.features)} features of a {item.entity.name} from the rows of {item.rows.name}. {steps(item)}"
+        what = f"{len(item.features)} features of a {item.entity.name} from the rows of {item.rows.name}. {steps(item)}"
+        return what + (
+            f" One without rows has those of {_listed(tuple(map(str, item.default_key)))}." * bool(item.default)
+        )
     if isinstance(item, OnDemand):
         return f"Computed by the function {item.name} of {_listed(item.parameters)} when it is asked for."
     if isinstance(item, TrainingSet):

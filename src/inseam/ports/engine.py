@@ -51,6 +51,7 @@ class Engine(Protocol):
     def features(self, spine: Given, views: Sequence[WindowedAggregate]) -> Rows:
         """The spine's rows in their order, with each view's aggregates appended: TIME.md, exactly.
 
+        A row whose entity has no row that is known has the view's default, where it names one.
         Memory stays within the engine's limit however large spine and tables are.
         """
 

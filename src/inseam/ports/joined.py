@@ -27,12 +27,17 @@ def joined_schema(stored: Schema, relation: Relation) -> Schema:
 def with_joins(rows: Rows, relation: Relation, features: Features) -> Rows:
     """The table's rows, each with an instant, and behind their own columns those of every join; in their order."""
     for joined in relation.joins:
-        before = Schema.from_arrow(rows.schema)
-        spine = _Spine(before, relation.timestamp, joined)
-        after = Schema((*before, *joined.schema)).to_arrow()
-        asked = rows.map(spine.of, spine.schema.to_arrow())
-        rows = features(asked, [joined.view]).map(partial(spine.back, after), after)
+        rows = with_join(rows, joined, relation.timestamp, features)
     return rows
+
+
+def with_join(rows: Rows, joined: Joined, timestamp: str, features: Features) -> Rows:
+    """The rows in their order, each with an instant in the column ``timestamp``, and behind them what is joined."""
+    before = Schema.from_arrow(rows.schema)
+    spine = _Spine(before, timestamp, joined)
+    after = Schema((*before, *joined.schema)).to_arrow()
+    asked = rows.map(spine.of, spine.schema.to_arrow())
+    return features(asked, [joined.view]).map(partial(spine.back, after), after)
 
 
 class _Spine:

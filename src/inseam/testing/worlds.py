@@ -43,6 +43,12 @@ CONDITIONS: Mapping[str, Callable[[Row], bool | None]] = {
 # Around a leap day in Europe, a midnight that Brazil skipped, one that it had twice, and the epoch itself.
 _CENTRES = ("2024-02-29T00:00Z", "2024-03-31T01:00Z", "2018-11-04T03:00Z", "2018-02-18T02:00Z", "1970-01-01T00:00Z")
 _KEYS: tuple[tuple[str, ...], ...] = (("customer",), ("shop",), ("customer", "shop"), ("is_gift",), ("due", "customer"))
+_DEFAULTS: Mapping[tuple[str, ...], tuple[str | int | bool, ...]] = {
+    ("customer",): (1,),
+    ("shop",): ("a",),
+    ("customer", "shop"): (-7, "a"),
+    ("is_gift",): (True,),
+}
 _OVERS = (None, 1, HOUR, DAY, 2 * DAY + HOUR, 7 * DAY)
 _CELLS: Mapping[str, st.SearchStrategy[Any]] = {
     "customer": st.sampled_from([None, -7, 1, 2]),
@@ -163,19 +169,23 @@ def views(
     name: str = "view",
     *,
     labels: bool = True,
+    defaults: bool = False,
     kinds: tuple[AggregateKind, ...] = tuple(AggregateKind),
 ) -> WindowedAggregate:
-    """A view with one to four aggregates; now and then a label that looks ahead."""
+    """A view with one to four aggregates; now and then a label that looks ahead, or a view with a default entity."""
     count = draw(st.integers(1, 4))
-    return WindowedAggregate(
+    keys = draw(st.sampled_from(_KEYS))
+    view = WindowedAggregate(
         name,
         Relation(table, "at", SCHEMA),
-        draw(st.sampled_from(_KEYS)),
+        keys,
         draw(st.sampled_from(_STEPS)),
         draw(st.sampled_from([0, 1, 10 * MINUTE, 2 * HOUR])),
         tuple(draw(specs(f"{name}_{number}", kinds)) for number in range(count)),
         draw(st.none() | st.none() | st.sampled_from([HOUR, 2 * DAY])) if labels else None,
     )
+    default = draw(st.sampled_from([None, _DEFAULTS.get(keys)])) if defaults and view.forward is None else None
+    return replace(view, default=default)
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from inseam.ir.windows import WindowedAggregate
 from inseam.kernel.errors import DefinitionError, SettingError
 from inseam.kernel.names import did_you_mean
 from inseam.kernel.types import Schema
+from inseam.ports.defaulted import with_defaults
 from inseam.ports.joined import joined_schema
 from inseam.ports.rows import Given, Rows, StreamedRows, reader_of
 from inseam.ports.tables import Snapshot, Tables
@@ -75,9 +76,7 @@ class DuckdbEngine:
         return self._rows(read_spine(self._limits, spine, self._compile))
 
     def features(self, spine: Given, views: Sequence[WindowedAggregate]) -> Rows:
-        from inseam.adapters.duckdb.build import build
-
-        return self._rows(build(self._limits, reader_of(spine), views, self._snapshot, self._path))
+        return with_defaults(spine, views, self._features)
 
     def repeated(self, rows: Given, by: Sequence[str], held: Relation | None = None) -> Rows:
         from inseam.adapters.duckdb.rows import repeated
@@ -88,6 +87,11 @@ class DuckdbEngine:
         from inseam.adapters.duckdb.describe import describe
 
         return describe(self._limits, reader_of(rows))
+
+    def _features(self, spine: Given, views: Sequence[WindowedAggregate]) -> Rows:
+        from inseam.adapters.duckdb.build import build
+
+        return self._rows(build(self._limits, reader_of(spine), views, self._snapshot, self._path))
 
     def _here(self, _: Path) -> DuckdbEngine:
         return self

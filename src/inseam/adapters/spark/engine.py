@@ -43,6 +43,7 @@ from inseam.ir.windows import EVENT_TIME, WindowedAggregate
 from inseam.kernel.errors import DataError, DefinitionError
 from inseam.kernel.names import did_you_mean
 from inseam.kernel.types import DataType, Field, Schema
+from inseam.ports.defaulted import with_defaults
 from inseam.ports.joined import joined_schema
 from inseam.ports.rows import Given, Rows, StreamedRows, reader_of
 from inseam.ports.tables import Snapshot, Tables
@@ -125,21 +126,8 @@ class SparkEngine:
             )
         return SparkRows(made[0], made[1].to_arrow(), spine.relation.table, self._staging, (source,))
 
-    def features(self, spine: Given, views: Sequence[WindowedAggregate]) -> SparkRows:
-        sides = self._sides(views)
-        check_spine(spine.schema, [plan for side in sides for plan in side.plans])
-        staged = self._staged(spine)
-        if staged.timeless:
-            found = f"{staged.timeless} rows have no {EVENT_TIME}"
-            raise DataError("spine", found, expected="an instant in every row")
-        given, schema = self._given(), staged.schema
-        with running("features"):
-            frame = self._frame(staged)
-            extent = Extent(staged.rows, staged.bytes, staged.earliest or 0, staged.latest or 0)
-            for group in by_keys(sides):
-                frame, schema = add_views(self._session(), frame, schema, group, extent, given)
-            made = [field for view in views for field in view.schema.to_arrow()]
-            return self._ordered(frame, pa.schema([*staged.schema, *made]), staged, "features", *sides)
+    def features(self, spine: Given, views: Sequence[WindowedAggregate]) -> Rows:
+        return with_defaults(spine, views, self._features)
 
     def repeated(self, rows: Given, by: Sequence[str], held: Relation | None = None) -> Rows:
         for name in by:
@@ -161,6 +149,22 @@ class SparkEngine:
             return describe_nothing(staged.schema, self._given().memory)
         with running("describe"):
             return describe_columns(self._frame(staged), staged.schema, ROW, self._given().memory)
+
+    def _features(self, spine: Given, views: Sequence[WindowedAggregate]) -> SparkRows:
+        sides = self._sides(views)
+        check_spine(spine.schema, [plan for side in sides for plan in side.plans])
+        staged = self._staged(spine)
+        if staged.timeless:
+            found = f"{staged.timeless} rows have no {EVENT_TIME}"
+            raise DataError("spine", found, expected="an instant in every row")
+        given, schema = self._given(), staged.schema
+        with running("features"):
+            frame = self._frame(staged)
+            extent = Extent(staged.rows, staged.bytes, staged.earliest or 0, staged.latest or 0)
+            for group in by_keys(sides):
+                frame, schema = add_views(self._session(), frame, schema, group, extent, given)
+            made = [field for view in views for field in view.schema.to_arrow()]
+            return self._ordered(frame, pa.schema([*staged.schema, *made]), staged, "features", *sides)
 
     def _staged(self, rows: Given) -> Staged:
         """Rows where the workers read them: those of Spark never come to the driver."""

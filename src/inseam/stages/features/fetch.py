@@ -45,7 +45,8 @@ class FeatureReader:
             TileView(view, fingerprint, store) if view.name in fresh else OnlineView(view, fingerprint, store)
             for view, fingerprint in views
         ]
-        self._has_tiles = bool(fresh)
+        self._is_direct = not fresh and all(view.default is None for view, _ in views)
+        """Whether a row is what the store has under the entity's key, and nothing more."""
         self._by_name = {view.name: view for view in self._views}
         self._tables = tuple(view.table for view in self._views)
         self._codec = EntityCodec([view.codec for view in self._views])
@@ -74,10 +75,10 @@ class FeatureReader:
         else:
             own = [picker.one(entity) for picker in self._pickers]
             keys = [own[i] for i in self._picker_of]
-        if self._has_tiles:
-            found = [row for (row,) in self._rows([(key,) for key in keys], instant)]
-        else:
+        if self._is_direct:
             found = self._store.one(self._tables, keys)
+        else:
+            found = [row for (row,) in self._rows([(key,) for key in keys], instant)]
         try:
             heads, values = self._codec.decode(found)
         except UnknownLayoutError:
@@ -86,15 +87,12 @@ class FeatureReader:
 
     def _rows(self, keys: Sequence[Sequence[bytes]], at: int) -> Sequence[Sequence[bytes | None]]:
         """The rows of each view's keys, by one read of the store (and another where tiles have moved meanwhile)."""
-        if not self._has_tiles:
+        if self._is_direct:
             return self._store.read(self._tables, keys)
         pairs = list(zip(self._views, keys, strict=True))
-        asked = [view.asked(own, at) if isinstance(view, TileView) else own for view, own in pairs]
+        asked = [view.asked(own, at) for view, own in pairs]
         found = self._store.read(self._tables, asked)
-        return [
-            view.answered(own, at, told, rows) if isinstance(view, TileView) else rows
-            for (view, own), told, rows in zip(pairs, asked, found, strict=True)
-        ]
+        return [view.answered(own, at, told, rows) for (view, own), told, rows in zip(pairs, asked, found, strict=True)]
 
     def _learn(self, found: Sequence[bytes | None]) -> EntityCodec:
         """The codec of rows that the present one does not know."""

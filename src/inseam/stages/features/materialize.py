@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import partial, reduce
+from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from inseam.ir.online_key import KeyCodec
 from inseam.ir.online_row import RowCodec
@@ -16,7 +18,7 @@ from inseam.ir.windows import EVENT_TIME, WindowedAggregate
 from inseam.kernel import clock
 from inseam.kernel.clock import Step
 from inseam.kernel.errors import DefinitionError
-from inseam.kernel.types import DataType, Field, Schema, arrow_type
+from inseam.kernel.types import DataType, Field, Schema
 from inseam.ports.engine import Engine
 from inseam.ports.ledger import Ledger
 from inseam.ports.online import OnlineStore
@@ -141,7 +143,8 @@ def _write(
             store.write(table, rows, mark.encode())
             progress(what, mark.rows)
     mark = mark.after(0, COMMITTED)
-    store.write(table, [], mark.encode())
+    # Who reads the default found no row of an entity's own: that there is none at this boundary is known at the end.
+    store.write(table, list(writer.default(engine)), mark.encode())
     return mark
 
 
@@ -163,10 +166,20 @@ class _Writer:
             written += count
         return written
 
+    def default(self, engine: Engine) -> Iterator[tuple[bytes, bytes]]:
+        """The row of the view's default, where it has one."""
+        if self.view.default is not None:
+            schema = _entity_schema(self.view)
+            cells = [*self.view.default, self.mark.boundary + self.view.lag]
+            columns = [pa.array([cell]).cast(type_) for cell, type_ in zip(cells, schema.types, strict=True)]
+            spine = pa.Table.from_arrays(columns, schema=schema).to_reader()
+            for rows, _ in self.batches(engine.features(spine, [self.view]).reader()):
+                yield from rows
+
     def batches(self, batches: Batches) -> Iterator[tuple[list[tuple[bytes, bytes]], int]]:
         """What the store takes at once, with the number of rows."""
         view, mark = self.view, self.mark
-        keys = KeyCodec(Schema(tuple(Field(name, _key_type(view, name)) for name in view.keys)))
+        keys = KeyCodec(view.key_schema)
         rows = RowCodec(view.schema)
         for batch in _batches(batches, self.batch_rows):
             encoded = rows.encode(batch, mark.boundary, mark.version)
@@ -176,22 +189,27 @@ class _Writer:
 def _entities(view: WindowedAggregate, mark: Mark, engine: Engine) -> Given:
     """The entities not yet written, in the order of their keys, at the instant whose boundary is the mark's.
 
-    Those too whose rows were all corrected away: their older online rows must go.
+    Those too whose rows were all corrected away: their older online rows must go. The default is written by itself.
     """
-    start = mark.boundary
+    start, schema = mark.boundary, _entity_schema(view)
     spine = engine.spine(SnapshotsSpine(view.relation.as_stored(), view.keys, Step(1), start=start, end=start + 1))
-    schema = pa.schema(
-        [*(spine.schema.field(name) for name in view.keys), (EVENT_TIME, arrow_type(DataType.TIMESTAMP))]
-    )
-    known = spine.map(partial(_known, schema, start + view.lag), schema)
+    known = spine.map(partial(_known, schema, start + view.lag, view.default), schema)
     return known if mark.rows == 0 else _after(known.reader(), mark.rows)
 
 
-def _known(schema: pa.Schema, instant: int, batches: Batches) -> Batches:
-    """The keys of which no part is NULL, at the instant."""
+def _entity_schema(view: WindowedAggregate) -> pa.Schema:
+    """A key and an instant."""
+    return Schema((*view.key_schema, Field(EVENT_TIME, DataType.TIMESTAMP))).to_arrow()
+
+
+def _known(schema: pa.Schema, instant: int, default: Sequence[Any] | None, batches: Batches) -> Batches:
+    """The keys of which no part is NULL, and which are not the default's, at the instant."""
     at = pa.scalar(instant, pa.int64()).cast(schema.field(EVENT_TIME).type)
     for batch in batches:
         known = batch.select(schema.names[:-1]).drop_null()
+        if default is not None:
+            same = (pc.equal(column, cell) for column, cell in zip(known.columns, default, strict=True))
+            known = known.filter(pc.invert(reduce(pc.and_, same)))
         if known.num_rows:
             yield pa.record_batch([*known.columns, pa.repeat(at, known.num_rows)], schema)
 
@@ -223,10 +241,3 @@ def _batches(stream: Batches, rows: int) -> Batches:
         count += batch.num_rows - start
     if count:
         yield pa.concat_batches(held)
-
-
-def _key_type(view: WindowedAggregate, name: str) -> DataType:
-    type_ = view.relation.schema.type_of(name)
-    if type_ is None:
-        raise DefinitionError(f"view {view.name!r}", f"its key {name!r} is no column of {view.relation.table}")
-    return type_

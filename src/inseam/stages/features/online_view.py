@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from inseam.ir.online_key import KeyCodec
 from inseam.ir.online_row import LAYOUT, RowCodec
 from inseam.ir.windows import WindowedAggregate
 from inseam.kernel.errors import ConflictError, DefinitionError
@@ -18,10 +19,24 @@ class OnlineView:
     def __init__(self, view: WindowedAggregate, fingerprint: str, store: OnlineStore) -> None:
         self.name = view.name
         self.table = online_table(view.name, fingerprint)
+        self._default = None if view.default is None else KeyCodec(view.key_schema).one(view.default)
         self._view = view
         self._store = store
         self._due = (0, 0, 0)
         self.codec = self._codec(view.schema)
+
+    def asked(self, entities: Sequence[bytes], at: int) -> Sequence[bytes]:
+        """The keys that are read for these entities."""
+        return entities if self._default is None else [*entities, self._default]
+
+    def answered(
+        self, entities: Sequence[bytes], at: int, asked: Sequence[bytes], found: Sequence[bytes | None]
+    ) -> Sequence[bytes | None]:
+        """The entities' rows from what was ``found`` for the keys ``asked``: the default's where there is none."""
+        if self._default is None:
+            return found
+        *own, default = found
+        return [default if row is None else row for row in own]
 
     def codec_for(self, rows: Sequence[bytes | None]) -> RowCodec:
         """The codec by which these rows of one read were written: where they aren't the known ones, the mark tells."""

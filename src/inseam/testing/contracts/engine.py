@@ -62,6 +62,15 @@ def stored(tables: Tables, world: World, name: str) -> None:
 
 def told(view: WindowedAggregate, world: World) -> dict[str, list[Any]]:
     """The oracle's values of a view at the world's reads."""
+    if view.default is None:
+        return _told(view, world)
+    default = dict(zip(view.keys, view.default, strict=True))
+    own, other = _told(view, world), _told(view, World(world.rows, tuple({**read, **default} for read in world.reads)))
+    known = _told(replace(view, aggregates=(_COUNT,)), world)["n"]
+    return {name: [a if n else b for n, a, b in zip(known, own[name], other[name], strict=True)] for name in own}
+
+
+def _told(view: WindowedAggregate, world: World) -> dict[str, list[Any]]:
     found: dict[str, list[Any]] = {}
     for spec in view.aggregates:
         asked = question(view, spec)
@@ -109,7 +118,7 @@ class EngineContract:
         name = fresh()
         engine, tables = opener(data.draw(st.sampled_from(self.memory_limits)))
         stored(tables, world, name)
-        view = data.draw(views(name))
+        view = data.draw(views(name, defaults=True))
         spine = world.spine(view.keys)
         table = engine.features(spine.to_reader(max_chunksize=5), [view]).reader().read_all()
         assert table.schema.names == [*spine.schema.names, *view.schema.names]
@@ -127,7 +136,7 @@ class EngineContract:
         engine, tables = opener(data.draw(st.sampled_from(self.memory_limits)))
         stored(tables, world, names[0])
         stored(tables, other, names[1])
-        drawn_views = [data.draw(views(name, f"v{n}")) for n, name in enumerate((*names, names[0]))]
+        drawn_views = [data.draw(views(name, f"v{n}", defaults=True)) for n, name in enumerate((*names, names[0]))]
         keys = tuple(dict.fromkeys(key for view in drawn_views for key in view.keys))
         table = engine.features(world.spine(keys).to_reader(), drawn_views).reader().read_all()
         for view, rows in zip(drawn_views, (world.rows, other.rows, world.rows), strict=True):
@@ -164,7 +173,7 @@ class EngineContract:
         name, upserts = fresh(), data.draw(UPSERTS)
         engine, tables = opener(data.draw(st.sampled_from(self.memory_limits)))
         stored(tables, world, name)
-        view = data.draw(views(name))
+        view = data.draw(views(name, defaults=True))
         view = replace(view, relation=replace(view.relation, upserts=upserts))
         table = engine.features(world.spine(view.keys).to_reader(max_chunksize=5), [view]).reader().read_all()
         for feature, expected in told(view, with_corrections(world, upserts)).items():
@@ -286,6 +295,7 @@ class DrawnJoinContract(JoinContract):
             assert_same(table[feature].to_pylist(), expected, feature)
 
 
+_COUNT = AggregateSpec("n", AggregateKind.COUNT, DataType.INT64)
 _THE_MOST = AggregateSpec("most", AggregateKind.MAX, DataType.INT64, "of_n")
 _TWICE = Schema.of([("at", DataType.TIMESTAMP), ("twice", DataType.INT64)])
 
@@ -320,5 +330,4 @@ def _refused(batches: Batches) -> Batches:
 
 
 def _count_of_rows(name: str) -> WindowedAggregate:
-    count = AggregateSpec("n", AggregateKind.COUNT, DataType.INT64)
-    return WindowedAggregate("view", Relation(name, "at", SCHEMA), ("customer",), Step(0), 0, (count,))
+    return WindowedAggregate("view", Relation(name, "at", SCHEMA), ("customer",), Step(0), 0, (_COUNT,))

@@ -54,7 +54,7 @@ class OnlineValuesContract:
         engine, tables = opener(self.memory_limits[0])
         ledger, stores = online
         number = next(_numbers)
-        view = data.draw(views(f"sources/online_{number}", f"online_{number}", labels=False))
+        view = data.draw(views(f"sources/online_{number}", f"online_{number}", labels=False, defaults=True))
         reads = tuple(read for read in world.reads if all(read[key] is not None for key in view.keys))
         assume(reads and len(world.rows) > 3)  # the first that is drawn is the emptiest
         instant = reads[0]["t"]  # online rows are of one

@@ -126,6 +126,14 @@ def test_a_training_set_holds_what_was_known_at_the_instants_of_the_rows(workspa
         assert {name: row[name] for name in expected} == pytest.approx(expected)
 
 
+def test_a_plan_counts_the_rows_of_all_sources_that_are_read(workspace: Workspace, shop: Shop) -> None:
+    (work,) = (one for one in workspace.plan().work if one.subject == "buyer")
+    assert work.rows == len(shop.lines) + len(shop.prices)
+    workspace.materialize("buyer", as_of=NOW)
+    (run,) = (one for one in workspace.runs() if (one.step, one.subject) == ("materialize", "buyer"))
+    assert run.outputs["read"] == work.rows
+
+
 def test_online_rows_name_the_versions_of_all_tables_and_are_computed_again_from_them(
     workspace: Workspace, shop: Shop
 ) -> None:

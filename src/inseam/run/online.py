@@ -68,8 +68,9 @@ def write_version(
         )
         opened.outputs = {"boundary": record.boundary, "version": record.version, "rows": record.rows}
         if record.started_at >= started:  # neither found done nor gone on with
-            read = view_at(version.spec, fingerprint, record.version, context.ledger).relation
-            opened.outputs[READ] = context.tables.snapshot(read.table, read.version).rows
+            relation = view_at(version.spec, fingerprint, record.version, context.ledger).relation
+            read = {(one.table, one.version) for one in relation.reads()}
+            opened.outputs[READ] = sum(context.tables.snapshot(*one).rows for one in read)
     return record
 
 

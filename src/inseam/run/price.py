@@ -5,19 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from inseam.define.feature_view import FeatureView
+from inseam.define.join import sources_of
 from inseam.ir.records import MaterializationRecord, RunRecord
 from inseam.kernel.clock import SECOND
 from inseam.run.context import Context
 
 READ = "read"
-"""The output of a run that says how many rows of the source it went through, where it wrote every entity."""
+"""The output of a run that says how many rows of its sources it went through, where it wrote every entity."""
 
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """``rows`` and ``bytes`` of the whole source, of which columns that aren't used are left out. ``entities``: as many
-    as the view has online now. ``seconds``: at the rate of the largest such run, of this view if there was one. None:
-    not known.
+    """``rows`` and ``bytes`` of all sources that are read, joined ones too, of which columns that aren't used are left
+    out. ``entities``: as many as the view has online now. ``seconds``: at the rate of the largest such run, of this
+    view if there was one. None: not known.
     """
 
     rows: int
@@ -27,13 +28,14 @@ class Price:
 
 
 def price(context: Context, view: FeatureView) -> Price:
-    """From the snapshot's statistics and the ledger; nothing is read."""
-    snapshot = context.tables.snapshot(f"sources/{view.rows.base.name}")
+    """From the snapshots' statistics and the ledger; nothing is read."""
+    snapshots = [context.tables.snapshot(f"sources/{source.name}") for source in sources_of(view.rows)]
+    rows = sum(snapshot.rows for snapshot in snapshots)
     written = context.ledger.select(MaterializationRecord, view=view.name, status="committed")
     entities = max(written, key=lambda record: record.finished_at or 0).rows if written else None
     seconds_a_row = _seconds_a_row(context, view.name)
-    seconds = None if seconds_a_row is None else seconds_a_row * snapshot.rows
-    return Price(snapshot.rows, snapshot.bytes, None if view.is_fresh else entities, seconds)
+    seconds = None if seconds_a_row is None else seconds_a_row * rows
+    return Price(rows, sum(snapshot.bytes for snapshot in snapshots), None if view.is_fresh else entities, seconds)
 
 
 def _seconds_a_row(context: Context, view: str) -> float | None:

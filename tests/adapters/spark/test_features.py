@@ -103,6 +103,7 @@ def test_every_aggregate_is_duckdbs_to_the_bit_in_many_buckets(
         view("visits", "visits", ("sum", "last"), (None,), transform=cents),
         view("colours", "sales", ("count", "max"), keys=("colour", "customer"), step=Step(DAY, "Europe/Berlin")),
         view("label", "sales", ("sum",), (None,), forward=DAY),
+        view("guests", "visits", ("mean", "last"), default=(7,)),
     ]
     spine = reads(20_000).append_column("colour", pa.array(["1", "5", None, "x"] * 5_000))
     rows = engine.features(spine.to_reader(3_000), views)

@@ -15,10 +15,12 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from inseam.testing.spark import BRIEF
 from inseam.testing.warm import warm_commands
 
 # Frameworks' threads that wait for each other while another test has their processor would do so at full speed.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+os.environ.setdefault("SPARK_SUBMIT_OPTS", BRIEF)
 
 settings.register_profile("inseam", deadline=None)
 settings.load_profile("inseam")

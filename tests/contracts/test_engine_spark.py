@@ -28,7 +28,7 @@ from inseam.stages.ingest.load import ingest
 from inseam.testing.contracts.engine import EngineContract, JoinContract, Opener, drawn
 from inseam.testing.contracts.online_values import OnlineValuesContract
 from inseam.testing.dirty_files import COLUMNS, write_dirty_files
-from inseam.testing.spark import connect_server, missing, standalone_cluster
+from inseam.testing.spark import BRIEF, connect_server, missing, standalone_cluster
 
 pytestmark = [
     pytest.mark.skipif(bool(missing()), reason=missing()),
@@ -36,12 +36,8 @@ pytestmark = [
     pytest.mark.timeout(900),
 ]
 
-_BRIEF = {
-    "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1",
-    "spark.ui.enabled": "false",
-    "spark.sql.shuffle.partitions": "4",
-}
-"""A JVM that lives for minutes does not earn back what its second compiler costs; few rows need few partitions."""
+_SMALL = {"spark.ui.enabled": "false", "spark.sql.shuffle.partitions": "4", "spark.executor.extraJavaOptions": BRIEF}
+"""Few rows need few partitions."""
 
 
 def opener(place: Path, **options: Any) -> Opener:
@@ -64,10 +60,10 @@ def spark(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     place = tmp_path_factory.mktemp("spark")
     with ExitStack() as running:
         if request.cls.kind == "local":
-            options: dict[str, Any] = {"url": "local[2]", "conf": _BRIEF}
+            options: dict[str, Any] = {"url": "local[2]", "conf": _SMALL}
         elif request.cls.kind == "cluster":
             here = {"spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1"}
-            options = {"url": running.enter_context(standalone_cluster(place)), "conf": _BRIEF | here}
+            options = {"url": running.enter_context(standalone_cluster(place)), "conf": _SMALL | here}
         else:
             options = {"url": running.enter_context(connect_server(place))}
         # Before the servers: a session says goodbye to its own.

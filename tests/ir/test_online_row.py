@@ -55,7 +55,7 @@ def bits(value):
     return struct.pack("<d", value) if isinstance(value, float) else value
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=50)
 @given(tables(), st.integers(-(2**63), 2**63 - 1), st.integers(0, 2**31 - 1))
 def test_rows_come_back_one_by_one_and_together(case, boundary, version):
     schema, columns, count = case
@@ -78,7 +78,7 @@ def test_rows_come_back_one_by_one_and_together(case, boundary, version):
     ]
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=50)
 @given(tables())
 def test_arrays_are_what_training_gets(case):
     schema, columns, count = case
@@ -90,7 +90,7 @@ def test_arrays_are_what_training_gets(case):
         np.testing.assert_array_equal(found, expected)
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=50)
 @given(tables())
 def test_missing_rows_are_nothing_and_change_no_other(case):
     schema, columns, count = case
@@ -109,7 +109,7 @@ def test_missing_rows_are_nothing_and_change_no_other(case):
     assert list(decoded[1].values()) == nothing
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=50)
 @given(tables(), st.randoms(use_true_random=False))
 def test_some_features_of_a_row(case, random):
     schema, columns, count = case
@@ -159,7 +159,7 @@ def test_the_ends_of_the_calendar_are_held():
     assert RowBlock(codec, codec.encode(batch_of(schema, ends, 2), 0, 0)).values() == ends
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=50)
 @given(st.lists(tables(), min_size=1, max_size=4), st.randoms(use_true_random=False))
 def test_rows_of_several_views_are_decoded_as_one(cases, random):
     codecs, found, expected = [], [], []

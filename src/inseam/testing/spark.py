@@ -13,6 +13,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+BRIEF = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
+"""For JVMs that live for minutes: they do not earn back a second compiler and a collector of many threads."""
 _HOST = "127.0.0.1"
 _SECONDS = 240
 
@@ -54,7 +56,6 @@ def connect_server(directory: Path, cores: int = 2) -> Iterator[str]:
         "spark.driver.bindAddress": _HOST,
         "spark.ui.enabled": "false",
         "spark.sql.shuffle.partitions": "4",
-        "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1",
         "spark.local.dir": str(directory / "scratch"),
         "spark.executorEnv.PYTHONWARNINGS": "ignore::FutureWarning",
     }
@@ -71,10 +72,10 @@ def _process(words: Sequence[str], log: Path, ready: str) -> Iterator[None]:
     import pyspark
 
     home = Path(pyspark.__file__).parent
-    # Processes that live for minutes do not earn back what the JVM's second compiler costs.
     environment = {
         **os.environ,
-        "SPARK_DAEMON_JAVA_OPTS": "-XX:TieredStopAtLevel=1",
+        "SPARK_DAEMON_JAVA_OPTS": BRIEF,
+        "SPARK_SUBMIT_OPTS": BRIEF,
         "SPARK_HOME": str(home),
         "PYSPARK_PYTHON": sys.executable,
         "SPARK_LOCAL_IP": _HOST,

@@ -59,13 +59,11 @@ def tables(tmp_path: Path) -> DeltaTables:
 def engine(tables: DeltaTables, tmp_path: Path) -> SparkEngine:
     from inseam.adapters.spark.engine import SparkEngine
 
-    # A JVM that lives for minutes does not earn back what its second compiler costs.
     page = {
         # Less than most tests have rows: none of them may pass through Spark's driver.
         "spark.driver.maxResultSize": "512k",
         "spark.ui.enabled": "true",
         "spark.ui.port": "0",
-        "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1",
     }
     place = tmp_path / "staging"
     return SparkEngine(tables, directory=place, memory_limit="1GB", url="local[2]", threads=4, conf=page)

@@ -115,13 +115,13 @@ def test_a_port_that_is_taken_is_said_plainly(directory):
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_no_acknowledged_prediction_is_lost_or_doubled_by_kill_9(directory):
-    """15 times: the worker, or the whole group, is killed at a random instant under load."""
+    """Ten times: the worker, or the whole group, is killed at a random instant under load."""
     draw = random.Random(11)
     tables = DeltaTables(directory / "tables")
     acknowledged: list[str] = []
     server = Server(directory)
     try:
-        for round_ in range(15):
+        for round_ in range(10):
             server.await_ready()
             with Load(server) as load:
                 _until(lambda load=load: bool(load.answered))

@@ -48,7 +48,7 @@ from inseam.testing.worlds import (
 Opener = Callable[[str], tuple[Engine, Tables]]
 _names = itertools.count()
 drawn = settings(
-    deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], max_examples=40
+    deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], max_examples=25
 )
 
 

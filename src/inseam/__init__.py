@@ -51,7 +51,7 @@ if TYPE_CHECKING:
     from inseam.define.on_demand import on_demand
     from inseam.define.project import Project
     from inseam.define.source import Source
-    from inseam.define.training_set import Label, Split, TrainingSet, rows, snapshots, table
+    from inseam.define.training_set import Label, Split, TrainingSet, rows, snapshots, table, wildcard
     from inseam.define.transform import Transform, transform
     from inseam.run.workspace import Workspace, open
 
@@ -71,7 +71,7 @@ _HOMES = {
     "define.project": "Project",
     "define.source": "Source",
     "define.transform": "Transform transform",
-    "define.training_set": "Label Split TrainingSet rows snapshots table",
+    "define.training_set": "Label Split TrainingSet rows snapshots table wildcard",
     "run.workspace": "Workspace open",
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}
@@ -134,6 +134,7 @@ __all__ = [
     "top_k",
     "transform",
     "unique",
+    "wildcard",
 ]
 __version__ = "0.1.0"
 

@@ -11,9 +11,10 @@ from inseam.ports.engine import Engine
 from inseam.ports.tables import Tables
 from inseam.testing.contracts.engine import DrawnJoinContract, EngineContract, Opener
 from inseam.testing.contracts.online_values import OnlineValuesContract
+from inseam.testing.contracts.wildcard import DrawnWildcardContract
 
 
-class TestDuckdb(EngineContract, OnlineValuesContract, DrawnJoinContract):
+class TestDuckdb(EngineContract, OnlineValuesContract, DrawnJoinContract, DrawnWildcardContract):
     # At the smaller one nothing fits: every build goes through the spill.
     memory_limits = ("1GB", "1KB")
 

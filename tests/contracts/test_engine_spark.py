@@ -27,6 +27,7 @@ from inseam.stages.ingest import portions
 from inseam.stages.ingest.load import ingest
 from inseam.testing.contracts.engine import EngineContract, JoinContract, Opener, drawn
 from inseam.testing.contracts.online_values import OnlineValuesContract
+from inseam.testing.contracts.wildcard import WildcardContract
 from inseam.testing.dirty_files import COLUMNS, write_dirty_files
 from inseam.testing.spark import BRIEF, connect_server, missing, standalone_cluster
 
@@ -173,7 +174,7 @@ class TestConnect(_OnSpark):
 
 
 @drawing(8)
-class TestLocal(_LoadingOnSpark, JoinContract):
+class TestLocal(_LoadingOnSpark, JoinContract, WildcardContract):
     kind = "local"
     source = DECLARED
 

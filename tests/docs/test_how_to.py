@@ -26,6 +26,7 @@ FROM_NOTHING = (
     "fresh-features",
     "aggregates",
     "join",
+    "candidates",
     "forget",
 )
 ON_DATA = ("write-an-on-demand-feature", "find-features", "tune-a-model")

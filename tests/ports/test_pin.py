@@ -7,7 +7,7 @@ import pytest
 
 from inseam.adapters.delta.tables import DeltaTables
 from inseam.ir.relation import Relation
-from inseam.ir.spine import RowsSpine, TableSpine
+from inseam.ir.spine import RowsSpine, TableSpine, WildcardSpine
 from inseam.ir.windows import WindowedAggregate
 from inseam.kernel.clock import Step
 from inseam.kernel.errors import NotFoundError
@@ -43,3 +43,11 @@ def test_spine_and_views_read_it(tables):
     assert pinned_spine(spine, at).relation.version == 1
     assert relations_of(brought, [view]) == [view.relation]
     assert pinned_spine(brought, {}) is brought
+
+
+def test_a_wildcard_reads_it_too(tables):
+    view = WindowedAggregate("v", Relation("a", "at", SCHEMA), ("k",), Step(0), 0, ())
+    spine = WildcardSpine(RowsSpine(Relation("b", "at", SCHEMA), ("k",)), view, "w")
+    at = versions(tables, relations_of(spine, []))
+    pinned = pinned_spine(spine, at)
+    assert (pinned.within.relation.version, pinned.members.relation.version) == (1, 0)

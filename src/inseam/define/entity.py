@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -38,3 +38,8 @@ class Entity(Declaration):
             yield self.problem("key-invalid", f"the key is {self.key!r}", expected="one column name or several")
         if len(set(self.keys)) != len(self.keys):
             yield self.problem("key-repeated", f"the key {self.keys} names a column twice", mend="name each once")
+
+
+def keys_of(entities: Iterable[Entity]) -> tuple[str, ...]:
+    """The key columns of several entities, each once."""
+    return tuple(dict.fromkeys(key for entity in entities for key in entity.keys))

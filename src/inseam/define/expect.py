@@ -33,6 +33,7 @@ _WORDS = {
     "Snapshots": "snapshots(...)",
     "SpineRows": "rows(...)",
     "SpineTable": "table(...)",
+    "Wildcard": "wildcard(...)",
     "Split": "Split(...)",
 }
 """What users call a type; a class of ours by its name."""

@@ -97,7 +97,7 @@ class SpineTable:
             )
 
 
-SpineDeclaration = Snapshots | SpineRows | SpineTable
+PlainSpine = Snapshots | SpineRows | SpineTable
 
 
 def snapshots(

@@ -7,12 +7,13 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from inseam.define.declaration import Declaration, tuple_of
-from inseam.define.entity import Entity
+from inseam.define.entity import Entity, keys_of
 from inseam.define.feature_view import RESERVED, FeatureUse, FeatureView
 from inseam.define.label import Label, Split
 from inseam.define.on_demand import OnDemand
 from inseam.define.rows import Rows
-from inseam.define.spine import Snapshots, SpineDeclaration, SpineRows, SpineTable, rows, snapshots, table
+from inseam.define.spine import PlainSpine, Snapshots, SpineRows, SpineTable, rows, snapshots, table
+from inseam.define.wildcard import Wildcard, wildcard
 from inseam.ir.windows import EVENT_TIME
 from inseam.kernel.clock import parse_duration
 from inseam.kernel.errors import Problem
@@ -25,10 +26,12 @@ __all__ = [
     "SpineTable",
     "Split",
     "TrainingSet",
+    "Wildcard",
     "microseconds",
     "rows",
     "snapshots",
     "table",
+    "wildcard",
 ]
 
 FeatureSet = FeatureView | FeatureUse | OnDemand
@@ -50,7 +53,7 @@ class TrainingSet(Declaration):
 
     KIND: ClassVar[str] = "training_set"
     name: str
-    spine: SpineDeclaration = field(kw_only=True)
+    spine: PlainSpine | Wildcard = field(kw_only=True)
     features: tuple[FeatureSet | str, ...] | list[FeatureSet | str] = field(kw_only=True)
     label: Label = field(kw_only=True)
     split: Split = field(default_factory=Split, kw_only=True)
@@ -79,6 +82,16 @@ class TrainingSet(Declaration):
         return tuple(FeatureUse(view, tuple(names)) for view, names in chosen.values())
 
     @property
+    def reads(self) -> tuple[FeatureUse, ...]:
+        """What it uses, and what names the members of its wildcard."""
+        return (*self.uses, self.spine.members) if isinstance(self.spine, Wildcard) else self.uses
+
+    @property
+    def plain_spine(self) -> PlainSpine:
+        """The spine without its wildcard."""
+        return self.spine.within if isinstance(self.spine, Wildcard) else self.spine
+
+    @property
     def on_demand(self) -> tuple[OnDemand, ...]:
         """On-demand features in the order in which they can be computed."""
         found: dict[str, OnDemand] = {}
@@ -105,25 +118,26 @@ class TrainingSet(Declaration):
 
     @property
     def keys(self) -> tuple[str, ...]:
-        return tuple(dict.fromkeys(key for entity in self.entities for key in entity.keys))
+        return keys_of(self.entities)
 
     @property
     def activity(self) -> Rows | None:
         """Whose rows put an entity on the grid of snapshots."""
-        if not isinstance(self.spine, Snapshots):
+        spine = self.plain_spine
+        if not isinstance(spine, Snapshots):
             return None
-        if self.spine.rows is not None:
-            return self.spine.rows
+        if spine.rows is not None:
+            return spine.rows
         label = self.label.aggregate
         if label is not None and label.rows is not None:
             return label.rows
         return self.uses[0].view.rows if self.uses else None
 
     def upstream(self) -> tuple[Declaration, ...]:
-        found: list[Declaration] = [*self.entities, *(use.view for use in self.uses), *self.on_demand]
+        found: list[Declaration] = [*self.entities, *(use.view for use in self.reads), *self.on_demand]
         label = self.label.aggregate
-        if isinstance(self.spine, SpineRows):
-            found.append(self.spine.rows)
+        if isinstance(self.plain_spine, SpineRows):
+            found.append(self.plain_spine.rows)
         if self.activity is not None:
             found.append(self.activity)
         if label is not None and label.rows is not None:
@@ -137,7 +151,7 @@ class TrainingSet(Declaration):
         yield from self._carried_problems()
         yield from self._key_problems()
         yield from self.spine.problems(self)
-        if isinstance(self.spine, Snapshots) and self.activity is None:
+        if isinstance(self.plain_spine, Snapshots) and self.activity is None:
             yield self.problem(
                 "rows-missing", "nothing says whose rows make an entity active", mend="add rows=... to snapshots"
             )

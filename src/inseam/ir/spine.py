@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from inseam.ir.relation import Relation
+from inseam.ir.windows import WindowedAggregate
 from inseam.kernel.clock import Step
 from inseam.kernel.frozen import METADATA
-from inseam.kernel.types import Schema
+from inseam.kernel.types import DataType, Schema
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,3 +48,35 @@ class TableSpine:
 
 
 Spine = SnapshotsSpine | RowsSpine | TableSpine
+"""What every engine computes."""
+
+
+@dataclass(frozen=True, slots=True)
+class WildcardSpine:
+    """Each row of ``within`` once for every member that it has at its instant, which is its value of ``key``.
+
+    Its members are the different values, NULL left out, of the view ``members`` (all of one type), in the order in
+    which the view has them. A row without any is left out. `inseam.ports.wildcard` computes it, on any engine.
+    """
+
+    within: Spine
+    members: WindowedAggregate
+    key: str
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        return (*self.within.keys, self.key)
+
+    @property
+    def type(self) -> DataType:
+        """Of the key."""
+        return self.members.aggregates[0].type
+
+
+AnySpine = Spine | WildcardSpine
+"""What rows may be asked for."""
+
+
+def plain(spine: AnySpine) -> Spine:
+    """The spine without its wildcard."""
+    return spine.within if isinstance(spine, WildcardSpine) else spine

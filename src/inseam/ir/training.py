@@ -9,7 +9,7 @@ from typing import Any
 
 from inseam.ir.functions import FunctionRef
 from inseam.ir.on_demand import OnDemandSpec
-from inseam.ir.spine import Spine
+from inseam.ir.spine import AnySpine
 from inseam.ir.windows import WindowedAggregate
 from inseam.kernel.frozen import METADATA
 from inseam.kernel.types import DataType, Field
@@ -61,7 +61,7 @@ class SplitSpec:
 @dataclass(frozen=True, slots=True)
 class TrainingSetSpec:
     name: str
-    spine: Spine
+    spine: AnySpine
     views: tuple[WindowedAggregate, ...]
     on_demand: tuple[OnDemandSpec, ...]
     features: tuple[Field, ...]
@@ -126,3 +126,6 @@ class EndpointSpec:
     max_staleness: int | None
     fingerprint: str
     unavailable: str = "fail"
+    members: WindowedAggregate | None = None
+    """A request may leave out the last of the keys, which is then each member that this view names: see
+    `WildcardSpine`."""

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from inseam.define.aggregate import Aggregate
 from inseam.define.declaration import Declaration
 from inseam.define.endpoint import Endpoint
+from inseam.define.entity import keys_of
 from inseam.define.feature_view import FeatureView
 from inseam.define.join import Join
 from inseam.define.model import Model
@@ -206,19 +207,19 @@ def _go_together(one: DataType, other: DataType) -> bool:
 
 
 def _training_set_problems(item: TrainingSet, schemas: Schemas) -> Iterator[Problem]:
-    label, spine = item.label.aggregate, item.spine
-    grid = item.activity
+    label, spine = item.label.aggregate, item.plain_spine
+    grid, asked = item.activity, keys_of(spine.entities)
     if isinstance(spine, SpineRows | SpineTable):
         rows = spine.rows if isinstance(spine, SpineRows) else spine
         schema = schemas.of(rows)
         if schema is not None:
-            for column in (*item.keys, *spine.columns):
+            for column in (*asked, *spine.columns):
                 yield from _missing(item, "the spine", column, rows, schema)
             yield from _input_clashes(item, schema)
             if isinstance(spine, SpineTable):
                 yield from _instant_problems(item, spine, schema)
     elif grid is not None and (schema := schemas.of(grid)) is not None:
-        for key in item.keys:
+        for key in asked:
             yield from _missing(item, "the spine's key", key, grid, schema)
     if label is not None and label.rows is not None:
         schema = schemas.of(label.rows)

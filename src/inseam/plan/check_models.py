@@ -60,7 +60,7 @@ def _columns(item: TrainingSet) -> set[str]:
 
 
 def endpoint_problems(item: Endpoint, schemas: Schemas) -> Iterator[Problem]:
-    for use in item.model.training_set.uses:
+    for use in item.model.training_set.reads:
         if use.view.is_continuous and not use.view.is_fresh:
             yield item.problem(
                 "view-continuous",

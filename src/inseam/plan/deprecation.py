@@ -39,7 +39,7 @@ def _warnings(item: Declaration) -> Iterator[Problem]:
 def _features(item: Declaration) -> Iterator[tuple[FeatureView, tuple[str, ...]]]:
     """The features that a declaration itself reads, by view."""
     if isinstance(item, TrainingSet):
-        for use in item.uses:
+        for use in item.reads:
             yield use.view, use.features
     elif isinstance(item, OnDemand):
         for view in item.views:

@@ -6,15 +6,16 @@ from collections.abc import Callable
 from pathlib import Path
 
 from inseam.define.endpoint import Endpoint
+from inseam.define.entity import keys_of
 from inseam.define.feature_view import FeatureView
 from inseam.define.model import Model
 from inseam.define.on_demand import OnDemand
 from inseam.define.source import Source
-from inseam.define.training_set import Snapshots, SpineRows, SpineTable, TrainingSet, microseconds
+from inseam.define.training_set import Snapshots, SpineRows, SpineTable, TrainingSet, Wildcard, microseconds
 from inseam.ir.checks import SourceSpec
 from inseam.ir.functions import FunctionRef
 from inseam.ir.on_demand import OnDemandSpec
-from inseam.ir.spine import RowsSpine, SnapshotsSpine, Spine, TableSpine
+from inseam.ir.spine import AnySpine, RowsSpine, SnapshotsSpine, Spine, TableSpine, WildcardSpine, plain
 from inseam.ir.training import EndpointSpec, LabelSpec, ModelSpec, SplitSpec, Task, TrainingSetSpec
 from inseam.ir.windows import WindowedAggregate
 from inseam.kernel.clock import Step, parse_duration, parse_instant
@@ -70,7 +71,7 @@ def on_demand_spec(item: OnDemand, types: dict[str, DataType]) -> OnDemandSpec:
 
 def training_set_spec(item: TrainingSet, schemas: Schemas, root: Path, digest_of: FileDigest) -> TrainingSetSpec:
     views = tuple(view_spec(use.view, schemas).only(use.features) for use in item.uses)
-    spine, carried = _spine_spec(item, schemas, root, digest_of)
+    within, carried = _spine_spec(item, schemas, root, digest_of)
     types = {f.name: f.type for view in views for f in view.schema} | {f.name: f.type for f in carried}
     on_demand: list[OnDemandSpec] = []
     for feature in item.on_demand:
@@ -78,7 +79,7 @@ def training_set_spec(item: TrainingSet, schemas: Schemas, root: Path, digest_of
         types[feature.name] = feature.type
     return TrainingSetSpec(
         name=item.name,
-        spine=spine,
+        spine=_unfolding(item, within, schemas),
         views=views,
         on_demand=tuple(on_demand),
         features=tuple(Field(name, types[name]) for name in feature_names(item)),
@@ -105,10 +106,20 @@ def feature_names(item: TrainingSet) -> tuple[str, ...]:
     return tuple(dict.fromkeys(names))
 
 
+def _unfolding(item: TrainingSet, within: Spine, schemas: Schemas) -> AnySpine:
+    """The set's spine, which stands over the one within where it has a wildcard."""
+    if not isinstance(item.spine, Wildcard):
+        return within
+    members = item.spine.members
+    (key,) = item.spine.entity.keys
+    return WildcardSpine(within, view_spec(members.view, schemas).only(members.features), key)
+
+
 def _spine_spec(
     item: TrainingSet, schemas: Schemas, root: Path, digest_of: FileDigest
 ) -> tuple[Spine, tuple[Field, ...]]:
-    spine = item.spine
+    spine = item.plain_spine
+    keys = keys_of(spine.entities)
     if isinstance(spine, Snapshots):
         rows = item.activity
         if rows is None:
@@ -117,7 +128,7 @@ def _spine_spec(
         step = Step(parse_duration(spine.every), spine.timezone)
         return SnapshotsSpine(
             relation_of(rows, schemas),
-            item.keys,
+            keys,
             step,
             microseconds(spine.active),
             _instant(spine.start),
@@ -125,7 +136,7 @@ def _spine_spec(
         ), ()
     if isinstance(spine, SpineRows):
         schema = known_schema(item, spine.rows, schemas)
-        return RowsSpine(relation_of(spine.rows, schemas), item.keys, spine.columns), _fields(schema, spine.columns)
+        return RowsSpine(relation_of(spine.rows, schemas), keys, spine.columns), _fields(schema, spine.columns)
     return _table_spine(spine, item, schemas, root, digest_of)
 
 
@@ -134,7 +145,7 @@ def _table_spine(
 ) -> tuple[TableSpine, tuple[Field, ...]]:
     schema, path = known_schema(item, spine, schemas), root / spine.path
     return (
-        TableSpine(str(path), digest_of(path), item.keys, spine.timestamp, schema),
+        TableSpine(str(path), digest_of(path), keys_of(spine.entities), spine.timestamp, schema),
         _fields(schema, spine.columns),
     )
 
@@ -180,7 +191,7 @@ def task_of(item: Model, schemas: Schemas) -> Task | None:
 
 def label_type(item: TrainingSet, schemas: Schemas) -> DataType | None:
     """The type of the label; None while it is not known."""
-    label, spine = item.label, item.spine
+    label, spine = item.label, item.plain_spine
     if label.comparison is not None:
         return DataType.BOOL
     if label.aggregate is not None:
@@ -213,9 +224,11 @@ def model_spec(item: Model, training_set: TrainingSetSpec, schemas: Schemas) -> 
 
 
 def key_fields(item: TrainingSet, schemas: Schemas, training_set: TrainingSetSpec) -> tuple[Field, ...]:
-    """The spine's key columns with their types, from the first schema that has them."""
+    """The spine's key columns with their types, from the first schema that has them. A wildcard's is the last."""
     found = [view.relation.schema for view in training_set.views]
-    spine = training_set.spine
+    spine = plain(training_set.spine)
+    if isinstance(training_set.spine, WildcardSpine):
+        found.insert(0, Schema((Field(training_set.spine.key, training_set.spine.type),)))
     found.append(spine.schema if isinstance(spine, TableSpine) else spine.relation.schema)
     return tuple(
         Field(key, next((t for s in found if (t := s.type_of(key)) is not None), DataType.STRING)) for key in item.keys
@@ -226,6 +239,7 @@ def endpoint_spec(item: Endpoint, training_set: TrainingSetSpec, schemas: Schema
     declared = item.model.training_set
     inputs = {f.name: f for spec in training_set.on_demand for f in spec.inputs}
     carried = {f.name: f for f in training_set.features if f.name in declared.carried}
+    spine = training_set.spine
     return EndpointSpec(
         name=item.name,
         model=item.model.name,
@@ -240,4 +254,5 @@ def endpoint_spec(item: Endpoint, training_set: TrainingSetSpec, schemas: Schema
         max_staleness=microseconds(item.max_staleness),
         fingerprint=lineage(item),
         unavailable=item.unavailable,
+        members=spine.members if isinstance(spine, WildcardSpine) else None,
     )

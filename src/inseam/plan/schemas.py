@@ -135,8 +135,8 @@ def find_schemas(
         elif typer is not None:
             learn(made, _key(made), partial(typer, alone(made, Schema(())), before))
     for item in project.all(TrainingSet):
-        if isinstance(item.spine, SpineTable) and read is not None:
-            learn(item, _key(item.spine), partial(read, item.spine.path))
+        if isinstance(item.plain_spine, SpineTable) and read is not None:
+            learn(item, _key(item.plain_spine), partial(read, item.plain_spine.path))
     return Schemas(known, tuple(mistakes), bind)
 
 

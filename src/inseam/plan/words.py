@@ -11,7 +11,8 @@ from inseam.define.join import Join
 from inseam.define.model import Model
 from inseam.define.on_demand import OnDemand
 from inseam.define.source import Source
-from inseam.define.training_set import Snapshots, SpineRows, TrainingSet
+from inseam.define.spine import PlainSpine
+from inseam.define.training_set import Snapshots, SpineRows, TrainingSet, Wildcard
 from inseam.define.transform import Transform
 
 _KINDS = {
@@ -62,7 +63,7 @@ def in_words(item: Declaration) -> str:
     if isinstance(item, OnDemand):
         return f"Computed by the function {item.name} of {_listed(item.parameters)} when it is asked for."
     if isinstance(item, TrainingSet):
-        return f"{_spine(item)}. The label: {_label(item)}."
+        return f"{_spine(item.spine)}. The label: {_label(item)}."
     if isinstance(item, Model):
         return f"Trained on {item.training_set.name}, judged by {item.metric}."
     if isinstance(item, Endpoint):
@@ -106,8 +107,11 @@ def aggregate_in_words(aggregate: Aggregate, ttl: str | None = None) -> str:
     return what + (f", where {aggregate.where}" if aggregate.where else "")
 
 
-def _spine(item: TrainingSet) -> str:
-    spine = item.spine
+def _spine(spine: PlainSpine | Wildcard) -> str:
+    if isinstance(spine, Wildcard):
+        view = spine.members.view
+        listed = _listed(tuple(dict.fromkeys(name.rpartition("_")[0] or name for name in spine.members.features)))
+        return f"{_spine(spine.within)}, with each {spine.entity.name} among the {listed} of {view.name}"
     if isinstance(spine, Snapshots):
         active = f" that was active within {spine.active}" if spine.active else ""
         return f"Every {spine.entity.name}{active}, every {spine.every}"

@@ -55,6 +55,13 @@ class BundleManifest:
     encoding: Encoding
     training_set: str
     training_set_digest: str
+    members: ViewUse | None = None
+    """What names the members of the spine's wildcard, which is the last of the keys."""
+
+    @property
+    def reads(self) -> tuple[ViewUse, ...]:
+        """Every view whose online rows an endpoint needs."""
+        return self.views if self.members is None else (*self.views, self.members)
 
 
 @dataclass(frozen=True)

@@ -8,12 +8,12 @@ from typing import TypeVar
 
 from inseam.ir.records import ViewStateRecord
 from inseam.ir.relation import Relation
-from inseam.ir.spine import Spine, TableSpine
+from inseam.ir.spine import AnySpine, TableSpine, WildcardSpine
 from inseam.ir.windows import WindowedAggregate
 from inseam.ports.ledger import Ledger
 from inseam.ports.tables import Tables
 
-S = TypeVar("S", bound=Spine)
+S = TypeVar("S", bound=AnySpine)
 
 
 def versions(tables: Tables, relations: Iterable[Relation]) -> dict[str, int]:
@@ -27,8 +27,10 @@ def versions(tables: Tables, relations: Iterable[Relation]) -> dict[str, int]:
     return found
 
 
-def relations_of(spine: Spine | None, views: Iterable[WindowedAggregate]) -> list[Relation]:
+def relations_of(spine: AnySpine | None, views: Iterable[WindowedAggregate]) -> list[Relation]:
     """Every relation that is read; a file that the user brings is none."""
+    if isinstance(spine, WildcardSpine):
+        return relations_of(spine.within, [spine.members, *views])
     read = [view.relation for view in views]
     return read if spine is None or isinstance(spine, TableSpine) else [spine.relation, *read]
 
@@ -36,6 +38,9 @@ def relations_of(spine: Spine | None, views: Iterable[WindowedAggregate]) -> lis
 def pinned_spine(spine: S, at: Mapping[str, int]) -> S:
     if isinstance(spine, TableSpine):
         return spine
+    if isinstance(spine, WildcardSpine):
+        (members,) = pinned_views([spine.members], at)
+        return replace(spine, within=pinned_spine(spine.within, at), members=members)
     return replace(spine, relation=_pinned(spine.relation, at))
 
 

@@ -229,7 +229,7 @@ def _online(context: Context, name: str | None, most: int) -> Iterator[Audited]:
     elif isinstance(named, FeatureView):
         views = (named,)
     else:
-        views = tuple(dict.fromkeys(use.view for use in named.model.training_set.uses))
+        views = tuple(dict.fromkeys(use.view for use in named.model.training_set.reads))
     return (_online_view(context, view, most) for view in views)
 
 

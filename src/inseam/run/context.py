@@ -18,6 +18,7 @@ from inseam.define.source import Source
 from inseam.define.training_set import TrainingSet
 from inseam.ir.checks import SourceSpec
 from inseam.ir.records import SourceSchemaRecord
+from inseam.ir.spine import WildcardSpine
 from inseam.ir.training import EndpointSpec, ModelSpec, TrainingSetSpec
 from inseam.ir.windows import WindowedAggregate
 from inseam.kernel.errors import NotFoundError, Problem, SettingError
@@ -236,19 +237,26 @@ class Context:
 
     def model_inputs(
         self, name: str, schemas: Schemas
-    ) -> tuple[tuple[Field, ...], tuple[ViewUse, ...], tuple[Field, ...]]:
-        """A model's key fields, the views that it uses, and the columns that a request must bring."""
+    ) -> tuple[tuple[Field, ...], tuple[ViewUse, ...], tuple[Field, ...], ViewUse | None]:
+        """A model's key fields, the views that it uses, the columns that a request must bring, and what names the
+        members of its wildcard.
+        """
         item = self.project.get(Model, name)
         spec = self._training_set(item.training_set, schemas)
-        fingerprints = {use.view.name: lineage(use.view) for use in item.training_set.uses}
-        views = tuple(ViewUse(v.name, fingerprints[v.name], tuple(v.schema.fields)) for v in spec.views)
+        fingerprints = {use.view.name: lineage(use.view) for use in item.training_set.reads}
+
+        def used(view: WindowedAggregate) -> ViewUse:
+            return ViewUse(view.name, fingerprints[view.name], view.schema.fields)
+
+        members = used(spec.spine.members) if isinstance(spec.spine, WildcardSpine) else None
         inputs = {f.name: f for od in spec.on_demand for f in od.inputs}
         carried = {f.name: f for f in spec.features if f.name in item.training_set.carried}
-        return lower.key_fields(item.training_set, schemas, spec), views, tuple((inputs | carried).values())
+        keys = lower.key_fields(item.training_set, schemas, spec)
+        return keys, tuple(map(used, spec.views)), tuple((inputs | carried).values()), members
 
     def online_views(self) -> tuple[FeatureView, ...]:
         """The views that need online rows: those of endpoints, or all that can have them when nothing is served yet."""
-        served = {use.view.name for e in self.project.all(Endpoint) for use in e.model.training_set.uses}
+        served = {use.view.name for e in self.project.all(Endpoint) for use in e.model.training_set.reads}
         return tuple(
             view
             for view in self.project.all(FeatureView)

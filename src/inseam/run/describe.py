@@ -236,5 +236,5 @@ def _reads(item: Declaration, owner: FeatureView | OnDemand, name: str) -> bool:
     if isinstance(item, TrainingSet):
         if isinstance(owner, OnDemand):
             return owner in item.on_demand
-        return any(use.view is owner and name in use.features for use in item.uses)
+        return any(use.view is owner and name in use.features for use in item.reads)
     return isinstance(item, OnDemand) and owner in item.views and name in item.parameters

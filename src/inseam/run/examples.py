@@ -237,9 +237,10 @@ def _entity(example: Example, keys: Sequence[str]) -> dict[str, Any]:
 
 def _carried(of: TrainingSet, schemas: Schemas) -> tuple[Field, ...]:
     """The columns that the spine brings beside keys and instant."""
-    if isinstance(of.spine, Snapshots):
+    spine = of.plain_spine
+    if isinstance(spine, Snapshots):
         return ()
-    schema = schemas.of(of.spine.rows if isinstance(of.spine, SpineRows) else of.spine) or Schema(())
+    schema = schemas.of(spine.rows if isinstance(spine, SpineRows) else spine) or Schema(())
     return tuple(field for name in of.carried for field in schema if field.name == name)
 
 

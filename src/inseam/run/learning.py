@@ -113,13 +113,14 @@ def _fit(
 ) -> ModelVersionRecord:
     from inseam.stages.train.training import train as fit
 
-    keys, views, inputs = context.model_inputs(spec.name, schemas)
+    keys, views, inputs, members = context.model_inputs(spec.name, schemas)
     return fit(
         spec,
         record,
         keys=keys,
         views=views,
         inputs=inputs,
+        members=members,
         ledger=context.ledger,
         models=context.models,
         repository=context.settings.root,

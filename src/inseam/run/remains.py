@@ -36,8 +36,9 @@ def _files(context: Context, key: EntityKey) -> Iterator[tuple[str, str]]:
         if Path(path).is_file() and _holds(Path(path), key):
             yield path, "scores of the entity were written to it: it is yours to clear"
     for item in context.project.all(TrainingSet):
-        if isinstance(item.spine, SpineTable) and _holds(root / item.spine.path, key):
-            yield item.spine.path, f"the spine of {item.ref} has rows of the entity: it is yours to clear"
+        spine = item.plain_spine
+        if isinstance(spine, SpineTable) and _holds(root / spine.path, key):
+            yield spine.path, f"the spine of {item.ref} has rows of the entity: it is yours to clear"
 
 
 def _holds(path: Path, key: EntityKey) -> bool:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from inseam.define.model import Model
-from inseam.ir.spine import SnapshotsSpine, Spine, TableSpine
+from inseam.ir.spine import AnySpine, SnapshotsSpine, Spine, TableSpine, WildcardSpine, plain
 from inseam.ir.training import TrainingSetSpec
 from inseam.ir.windows import EVENT_TIME
 from inseam.kernel.errors import DataError
@@ -35,8 +36,9 @@ def score(
 ) -> ScoreResult:
     """Ask the model for every active entity at ``as_of`` (default: now), or for each row of a ``spine`` file.
 
-    A spine file holds the keys, ``event_time``, and the columns that a request would bring. ``out`` None: rows are
-    appended to the Delta table ``scores/NAME``.
+    A spine file holds the keys, ``event_time``, and the columns that a request would bring; without the key of a
+    wildcard each of its rows is scored for every member. ``out`` None: rows are appended to the Delta table
+    ``scores/NAME``.
     """
     from inseam.stages.score.scoring import score as ask
 
@@ -45,7 +47,10 @@ def score(
     bundle = open_kept(context.models, record.path, record.digest)
     training_set = context.model(name, schemas).training_set
     instant = instant_of(as_of)
-    rows = _of_file(spine, bundle.manifest) if spine is not None else _of_entities(context, name, training_set, instant)
+    if spine is None:
+        rows = _of_entities(context, name, training_set, instant)
+    else:
+        rows = _of_file(spine, bundle.manifest, training_set)
     settle(context, context.project.get(Model, name))
     with run(context.ledger, "score", name, record.digest, {"version": record.version, "as_of": instant}) as opened:
         result = ask(
@@ -62,10 +67,10 @@ def score(
     return result
 
 
-def _of_entities(context: Context, name: str, training_set: TrainingSetSpec, instant: int) -> Spine:
+def _of_entities(context: Context, name: str, training_set: TrainingSetSpec, instant: int) -> AnySpine:
     from inseam.stages.score.entities import entities_at
 
-    spine = training_set.spine
+    spine = plain(training_set.spine)
     if not isinstance(spine, SnapshotsSpine):
         declared = context.project.get(Model, name)
         raise DataError(
@@ -74,12 +79,14 @@ def _of_entities(context: Context, name: str, training_set: TrainingSetSpec, ins
             expected=f"a spine file with the columns of {declared.training_set.ref}",
             mend="give --spine FILE",
         )
-    return entities_at(spine.relation, spine.keys, instant, spine.active)
+    return _unfolding(training_set.spine, entities_at(spine.relation, spine.keys, instant, spine.active))
 
 
-def _of_file(path: Path, manifest: BundleManifest) -> TableSpine:
-    schema = columns_of(path)
-    needed = (*(field.name for field in manifest.keys), *(field.name for field in manifest.inputs), EVENT_TIME)
+def _of_file(path: Path, manifest: BundleManifest, training_set: TrainingSetSpec) -> AnySpine:
+    schema, spine = columns_of(path), training_set.spine
+    left_out = spine.key if isinstance(spine, WildcardSpine) and spine.key not in schema else None
+    keys = tuple(field.name for field in manifest.keys if field.name != left_out)
+    needed = (*keys, *(field.name for field in manifest.inputs), EVENT_TIME)
     for column in needed:
         if column not in schema:
             raise DataError(
@@ -88,5 +95,10 @@ def _of_file(path: Path, manifest: BundleManifest) -> TableSpine:
                 expected=", ".join(needed),
                 mend=did_you_mean(column, schema.names),
             )
-    keys = tuple(field.name for field in manifest.keys)
-    return TableSpine(str(path), digest_of(path), keys, EVENT_TIME, schema)
+    within = TableSpine(str(path), digest_of(path), keys, EVENT_TIME, schema)
+    return within if left_out is None else _unfolding(spine, within)
+
+
+def _unfolding(spine: AnySpine, within: Spine) -> AnySpine:
+    """Other rows than those of a spine, with its wildcard if it has one."""
+    return replace(spine, within=within) if isinstance(spine, WildcardSpine) else within

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -13,7 +13,7 @@ from inseam.define.endpoint import Endpoint
 from inseam.define.project import Project
 from inseam.ir.training import EndpointSpec
 from inseam.kernel.errors import DataError, NotFoundError
-from inseam.kernel.types import Schema
+from inseam.kernel.types import Field, Schema
 from inseam.ports.bundle import BundleManifest, ViewUse
 from inseam.run.audit import agreements
 from inseam.run.compacting import move_log, tidy
@@ -89,8 +89,9 @@ def _served(context: Context, name: str, settings: ServeSettings, breaker: Break
     schemas = context.checked()
     spec = context.endpoint(name, schemas)
     recent = RecentRows() if spec.unavailable == "stale" else None
-    guard = GuardedStore(context.online, breaker=breaker, recent=recent) if spec.views else None
-    present = {view.name: declared(context, view.name, schemas) for view in spec.views}
+    read = spec.views if spec.members is None else (*spec.views, spec.members)
+    guard = GuardedStore(context.online, breaker=breaker, recent=recent) if read else None
+    present = {view.name: declared(context, view.name, schemas) for view in read}
     watch = ChampionWatch(
         context.ledger,
         spec.model,
@@ -107,25 +108,31 @@ def _served_as(
     present: Mapping[str, ViewVersion],
     store: OnlineStore | None,
     manifest: BundleManifest,
-) -> tuple[EndpointSpec, FeatureReader | None]:
-    """The endpoint with the views as a model was trained on them, and the reader of exactly those features of them."""
+) -> tuple[EndpointSpec, FeatureReader | None, FeatureReader | None]:
+    """The endpoint with the views as a model was trained on them, and the readers of exactly those features of them:
+    of what it is asked with, and of the members of its wildcard.
+    """
+    if store is None:
+        return spec, None, None
+    versions = [_as_trained(context, use, present.get(use.view)) for use in manifest.views]
+    served = replace(spec, views=tuple(version.spec for version in versions), members=None)
+    reader = _reader(store, versions, spec.keys)
+    if spec.members is None or manifest.members is None:
+        return served, reader, None
+    named = _as_trained(context, manifest.members, present.get(manifest.members.view))
+    return replace(served, members=named.spec), reader, _reader(store, [named], spec.keys[:-1])
+
+
+def _reader(store: OnlineStore, versions: Sequence[ViewVersion], keys: tuple[Field, ...]) -> FeatureReader | None:
     from inseam.stages.features.fetch import FeatureReader
 
-    if store is None or not manifest.views:
-        return spec, None
-    versions = [_version_of(context, use, present.get(use.view)) for use in manifest.views]
-    narrowed = tuple(
-        version.spec.only(tuple(field.name for field in use.features))
-        for version, use in zip(versions, manifest.views, strict=True)
-    )
-    fingerprints = [version.fingerprint for version in versions]
+    views = [(version.spec, version.fingerprint) for version in versions]
     fresh = [version.spec.name for version in versions if version.is_fresh]
-    views = list(zip(narrowed, fingerprints, strict=True))
-    return replace(spec, views=narrowed), FeatureReader(store, views, Schema(spec.keys), fresh=fresh)
+    return FeatureReader(store, views, Schema(keys), fresh=fresh) if views else None
 
 
-def _version_of(context: Context, use: ViewUse, present: ViewVersion | None) -> ViewVersion:
-    """The version of a view that a model was trained on; `DataError` when it can't be read, or not of all entities."""
+def _as_trained(context: Context, use: ViewUse, present: ViewVersion | None) -> ViewVersion:
+    """What a model was trained on of a view; `DataError` when it can't be read, or not of all entities."""
     is_present = present is not None and present.fingerprint == use.fingerprint
     version = present if is_present else recorded(context, use.view, use.fingerprint)
     if version is None:
@@ -140,7 +147,7 @@ def _version_of(context: Context, use: ViewUse, present: ViewVersion | None) -> 
             "not all online rows of the definition that the promoted model was trained on are there",
             mend=f"run `inseam materialize {use.view}`, or wait until it is done",
         )
-    return version
+    return replace(version, spec=version.spec.only(tuple(field.name for field in use.features)))
 
 
 def _tend(context: Context) -> None:

@@ -115,14 +115,14 @@ def _written(context: Context, version: ViewVersion) -> set[str]:
 
 
 def trained_on(context: Context) -> set[tuple[str, str]]:
-    """The (view, fingerprint) that champions, and whatever else has an alias, were trained on."""
+    """The (view, fingerprint) that champions, and whatever else has an alias, were trained on, members included."""
     found: set[tuple[str, str]] = set()
     for alias in context.ledger.select(AliasRecord):
         version = context.ledger.get(ModelVersionRecord, alias.model, alias.version)
         with suppress(NotFoundError):
             if version is not None:
                 manifest = read_manifest(context.models.here(version.path))
-                found |= {(use.view, use.fingerprint) for use in manifest.views}
+                found |= {(use.view, use.fingerprint) for use in manifest.reads}
     return found
 
 

@@ -1,5 +1,7 @@
 """The gate `no_skew`: by recent audits of just the definitions that the model knows, as long as they are the last."""
 
+from dataclasses import replace
+
 import msgspec
 import pytest
 
@@ -55,6 +57,15 @@ def test_one_that_disagrees_is_named_and_so_is_an_on_demand_feature(ledger):
         "on_demand:ratio: 50 of 100 reads of lapse agree",
     ]
     assert told(ledger, at_least=0.5) == []
+
+
+def test_what_names_members_must_agree_once_it_was_audited(ledger):
+    unfolding = replace(MANIFEST, members=ViewUse("viewed", "m1", ()))
+    ledger.put(audit())
+    with frozen_at(NOW):
+        assert problems(unfolding, ledger, OPTIONS)[0] == []
+        ledger.put(audit("feature_view:viewed", "", "m1", rows=10, equal=9))
+        assert problems(unfolding, ledger, OPTIONS)[0] == ["feature_view:viewed: 9 of 10 reads online agree"]
 
 
 def test_a_verdict_holds_until_its_audits_are_old_or_there_are_newer_ones(ledger):

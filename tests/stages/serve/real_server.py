@@ -120,7 +120,7 @@ def make_app(directory: str) -> Any:
     root = Path(directory)
     settings = ServeSettings(**({"segment_bytes": 20_000} | TOLD))
     store = adapter("online", "lmdb")(root / "online", is_readonly=True)
-    told = spec(), FeatureReader(store, [(VIEW, "f")], Schema(KEYS))
+    told = spec(), FeatureReader(store, [(VIEW, "f")], Schema(KEYS)), None
     watch = ChampionWatch(
         ledger(root), "lapse", Artifacts(root / "models"), served_as=lambda _: told, poll_seconds=0.05
     )

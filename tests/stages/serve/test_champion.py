@@ -27,7 +27,7 @@ def watch(ledger, tmp_path, opener=lambda models, name, digest: bundle(float(dig
         ledger,
         "lapse",
         Artifacts(tmp_path),
-        served_as=served_as or (lambda manifest: (spec(**changes), None)),
+        served_as=served_as or (lambda manifest: (spec(**changes), None, None)),
         poll_seconds=0.01,
         opener=opener,
     )
@@ -94,7 +94,7 @@ def test_a_model_that_needs_what_the_endpoint_does_not_bring_is_refused(ledger, 
 
 def test_what_a_model_is_asked_with_is_swapped_with_it_or_not_at_all(ledger, tmp_path):
     """The views as it was trained on them, and the reader of exactly those."""
-    found = {"f2": (spec(), object())}
+    found = {"f2": (spec(), object(), object())}
 
     def served_as(manifest):
         told = found.get(next(use.fingerprint for use in manifest.views if use.view == "visits"))
@@ -105,7 +105,7 @@ def test_what_a_model_is_asked_with_is_swapped_with_it_or_not_at_all(ledger, tmp
     promote(ledger, 1)
     watching = watch(ledger, tmp_path, served_as=served_as)
     watching.look()
-    assert (watching.current.spec, watching.current.reader) == found["f2"]
+    assert (watching.current.spec, watching.current.reader, watching.current.members) == found["f2"]
     (told,) = found.values()
     found.clear()
     promote(ledger, 2)

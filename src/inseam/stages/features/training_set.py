@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from inseam.ir.records import TrainingSetRecord
-from inseam.ir.spine import TableSpine
+from inseam.ir.spine import TableSpine, plain
 from inseam.ir.training import LABEL, PART, TrainingSetSpec
 from inseam.kernel import clock
 from inseam.kernel.errors import DataError
@@ -27,6 +27,7 @@ from inseam.ports.pin import pinned_spine, pinned_views, relations_of, versions
 from inseam.ports.progress import Progress, silent
 from inseam.ports.rows import Rows
 from inseam.ports.tables import Tables
+from inseam.ports.wildcard import spine_rows
 from inseam.stages.features.digest import RowsDigest
 from inseam.stages.features.label import Tally, declared_watermark, ripe_until
 from inseam.stages.features.rows import Finished, finished
@@ -95,7 +96,8 @@ def _pinned(
     window = spec.label.window
     snapshots = versions(tables, relations_of(spec.spine, [*spec.views, *([window] if window else [])]))
     watermark = declared_watermark(spec.label, ledger)
-    brought = spec.spine.digest if isinstance(spec.spine, TableSpine) else None
+    within = plain(spec.spine)
+    brought = within.digest if isinstance(within, TableSpine) else None
     whole = fingerprint((_LAYOUT, spec.fingerprint, sorted(snapshots.items()), watermark, brought))
     pinned = replace(
         spec,
@@ -121,7 +123,7 @@ def _written(build_: _Build) -> TrainingSetRecord | None:
 def _write(build_: _Build) -> TrainingSetRecord:
     spec, before = build_.spec, build_.ledger.get(TrainingSetRecord, build_.fingerprint)
     until = ripe_until(spec.label, build_.watermark, build_.engine)
-    spine = build_.engine.spine(spec.spine).hold()
+    spine = spine_rows(build_.engine, spec.spine).hold()
     seen = spine.consume(partial(ripe_rows, until), lambda rows: build_.progress("spine", rows))
     ripe = reduce(operator.or_, seen, Ripe())
     if ripe.rows == 0:

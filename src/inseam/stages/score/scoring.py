@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from inseam.ir.spine import Spine
+from inseam.ir.spine import AnySpine
 from inseam.ir.windows import WindowedAggregate
 from inseam.kernel.frozen import fingerprint
 from inseam.ports.bundle import Bundle
@@ -18,6 +18,7 @@ from inseam.ports.pin import pinned_spine, pinned_views, relations_of, versions
 from inseam.ports.progress import Progress, silent
 from inseam.ports.rows import watched
 from inseam.ports.tables import CommitKey, Tables
+from inseam.ports.wildcard import spine_rows
 from inseam.stages.score.answers import ask
 
 
@@ -38,7 +39,7 @@ class ScoreResult:
 
 def score(
     bundle: Bundle,
-    spine: Spine | pa.RecordBatchReader,
+    spine: AnySpine | pa.RecordBatchReader,
     views: Sequence[WindowedAggregate],
     *,
     version: int,
@@ -59,7 +60,7 @@ def score(
     key = None if is_stream or isinstance(out, Path) else _key(bundle, version, spine, snapshots)
     if key is not None and tables.committed(str(out), key.application) is not None:
         return ScoreResult(bundle.manifest.model, version, 0, str(out), snapshots, is_repeated=True)
-    rows = spine if is_stream else engine.spine(pinned_spine(spine, snapshots))
+    rows = spine if is_stream else spine_rows(engine, pinned_spine(spine, snapshots))
     answers = ask(bundle, version, engine.features(rows, pinned_views(views, snapshots)))
     seen = _Seen(progress)
     committed: int | None = None
@@ -85,6 +86,6 @@ class _Seen:
         self._progress("score", rows)
 
 
-def _key(bundle: Bundle, version: int, spine: Spine, snapshots: dict[str, int]) -> CommitKey:
+def _key(bundle: Bundle, version: int, spine: AnySpine, snapshots: dict[str, int]) -> CommitKey:
     """Names a scoring by everything that decides its rows."""
     return CommitKey(f"score:{fingerprint([bundle.digest, version, spine, snapshots])}", 1)

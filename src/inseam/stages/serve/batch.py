@@ -11,14 +11,13 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
 
 import msgspec
 import numpy as np
 
 from inseam.ir.training import EndpointSpec
 from inseam.kernel.clock import now
-from inseam.kernel.errors import DataError, NotFoundError, Problem, UnavailableError
+from inseam.kernel.errors import DataError, Problem, UnavailableError
 from inseam.kernel.frozen import fingerprint
 from inseam.kernel.types import Field
 from inseam.stages.serve.cells import Cells
@@ -27,10 +26,11 @@ from inseam.stages.serve.ids import endpoint_tag, format_id, make_ids
 from inseam.stages.serve.journal import Journal
 from inseam.stages.serve.log import PredictionLog
 from inseam.stages.serve.metrics import Metrics
-from inseam.stages.serve.predict import Looked, Recipe, derive, look_up, outputs
+from inseam.stages.serve.predict import Looked, Recipe, derive, is_stale, look_up, outputs
 from inseam.stages.serve.record import NO_INSTANT, NO_VERSION, Batch, Context, names_of
 from inseam.stages.serve.reply import Prediction, Reply, ViewColumns, predictions
-from inseam.stages.serve.request import Asked, RequestRefusedError
+from inseam.stages.serve.request import Asked, RequestRefusedError, unknown_entity
+from inseam.stages.serve.unfold import Unfolded, as_asked, unfold
 
 _NO_VIEWS = ViewColumns((), (), (), (), (), has_missing=False)
 
@@ -108,8 +108,8 @@ class Batcher:
                 group[0].answer.set_exception(error)
                 return []
         except UnavailableError:
-            # Alone, a request may have been read lately.
-            if len(group) == 1 or group[0].endpoint.spec.unavailable != "stale":
+            # Alone, a request may have been read lately, or need no more than defaults.
+            if len(group) == 1 or group[0].endpoint.spec.unavailable == "fail":
                 for one in group:
                     one.answer.set_exception(RequestRefusedError(503, _away(one.endpoint.spec.name)))
                 return []
@@ -128,11 +128,18 @@ class Batcher:
             subject = f"endpoint:{endpoint.spec.name}"
             raise RequestRefusedError(503, Problem("not-ready", subject, "no model is loaded yet"))
         spec = champion.spec
-        rows = [row for one in group for row in one.asked.rows]
+        requests = [one.asked.rows for one in group]
+        unfolded = as_asked(requests) if is_given else unfold(endpoint.spec, champion, requests, at=at)
+        rows = unfolded.rows
+        if not rows:  # of no member: nothing is predicted, so nothing is logged
+            _answer_now(self._encoded(group, champion, unfolded, []))
+            return []
         recipe = self._recipe(spec)
         looked = look_up(recipe, champion.reader, rows, at=at, is_given=is_given)
         if spec.unknown == "reject" and looked.unknown is not None:
-            raise _rejected(spec, looked.keys, int(looked.unknown.argmax()))
+            row = int(looked.unknown.argmax())
+            key = {field.name: column[row] for field, column in zip(spec.keys, looked.keys, strict=True)}
+            raise unknown_entity(unfolded.origins[row], key)
         derived = derive(champion.bundle, looked.columns)
         output = _asked(champion, looked)
         views = _view_columns(spec, looked, at)
@@ -143,7 +150,11 @@ class Batcher:
             context=context.id,
             at=at,
             ids=b"".join([number.to_bytes(16, "big") for number in numbers]),
-            latency=[int((moment - one.received) * 1e6) for one in group for _ in one.asked.rows],
+            latency=[
+                int((moment - one.received) * 1e6)
+                for one, count in zip(group, unfolded.counts, strict=True)
+                for _ in range(count)
+            ],
             keys=looked.keys,
             inputs=looked.inputs,
             features=recipe.features.pack(looked.columns),
@@ -157,7 +168,8 @@ class Batcher:
         )
         self._count(spec.name, len(rows), views)
         answers = predictions(champion.bundle.manifest, [format_id(number) for number in numbers], output, views)
-        return [_Done(context, batch, self._encoded(group, champion, answers))]
+        unfolded.tell(answers)
+        return [_Done(context, batch, self._encoded(group, champion, unfolded, answers))]
 
     def _recipe(self, spec: EndpointSpec) -> Recipe:
         found = self._recipes.get(spec.name)
@@ -166,12 +178,12 @@ class Batcher:
         return found
 
     def _encoded(
-        self, group: list[_Waiting], champion: Champion, found: list[Prediction]
+        self, group: list[_Waiting], champion: Champion, unfolded: Unfolded, found: list[Prediction]
     ) -> list[tuple[_Waiting, bytes]]:
         answers = []
         start = 0
-        for one in group:
-            end = start + len(one.asked.rows)
+        for one, count in zip(group, unfolded.counts, strict=True):
+            end = start + count
             answers.append((one, self._encode(Reply(one.endpoint.spec.name, champion.version, found[start:end]))))
             start = end
         return answers
@@ -186,7 +198,7 @@ class Batcher:
 
 
 def _view_columns(spec: EndpointSpec, looked: Looked, at: int) -> ViewColumns:
-    """Where nothing was found the boundary is `NO_INSTANT`. ``max_staleness`` replaces the reader's own judgement."""
+    """Where nothing was found the boundary is `NO_INSTANT`."""
     online = looked.online
     if online is None:
         return _NO_VIEWS
@@ -194,11 +206,7 @@ def _view_columns(spec: EndpointSpec, looked: Looked, at: int) -> ViewColumns:
     missing = [online.is_missing[name] for name in names]
     boundaries = [online.boundaries[name] for name in names]
     versions = [online.versions[name] for name in names]
-    if spec.max_staleness is None:
-        stale = [online.is_stale[name] for name in names]
-    else:
-        oldest = at - spec.max_staleness
-        stale = [boundary < oldest for boundary in boundaries]
+    stale = [is_stale(spec, online, name, at) for name in names]
     if looked.has_missing:
         pairs = list(zip(missing, boundaries, versions, stale, strict=True))
         boundaries = [np.where(absent, NO_INSTANT, boundary) for absent, boundary, _, _ in pairs]
@@ -248,9 +256,13 @@ def _context(spec: EndpointSpec, champion: Champion) -> tuple[Context, Cells]:
 
 def _answer(done: Sequence[_Done]) -> None:
     for one in done:
-        for waiting, body in one.answers:
-            if not waiting.answer.done():
-                waiting.answer.set_result(body)
+        _answer_now(one.answers)
+
+
+def _answer_now(answers: Sequence[tuple[_Waiting, bytes]]) -> None:
+    for waiting, body in answers:
+        if not waiting.answer.done():
+            waiting.answer.set_result(body)
 
 
 def _refuse(done: Sequence[_Done], error: RequestRefusedError) -> None:
@@ -279,9 +291,3 @@ def _internal(endpoint: str) -> Problem:
     return Problem(
         "internal", f"endpoint:{endpoint}", "the prediction failed", mend="see the server's log by request id"
     )
-
-
-def _rejected(spec: EndpointSpec, keys: list[Sequence[Any]], row: int) -> RequestRefusedError:
-    named = ", ".join(f"{field.name} {column[row]!r}" for field, column in zip(spec.keys, keys, strict=True))
-    problem = Problem(NotFoundError.code, f"rows[{row}]", f"{named} is not known here", "an entity with features")
-    return RequestRefusedError(404, problem)

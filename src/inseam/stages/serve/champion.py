@@ -11,12 +11,13 @@ from inseam.kernel.errors import DataError, InseamError, NotFoundError
 from inseam.ports.artifacts import Artifacts
 from inseam.ports.bundle import Bundle, BundleManifest, open_kept
 from inseam.ports.ledger import Ledger
-from inseam.stages.serve.endpoint import Champion, FeatureReading
+from inseam.stages.serve.endpoint import Champion, FeatureReading, MemberReading
 from inseam.stages.serve.predict import null_columns
 
 ALIAS = "champion"
-ServedAs = Callable[[BundleManifest], tuple[EndpointSpec, FeatureReading | None]]
-"""The endpoint as a model needs it: with the views as they were when it was trained, and what reads their rows."""
+ServedAs = Callable[[BundleManifest], tuple[EndpointSpec, FeatureReading | None, MemberReading | None]]
+"""The endpoint as a model needs it: with the views as they were when it was trained, what reads their rows, and what
+reads the members of its wildcard."""
 
 
 class ChampionWatch:
@@ -86,10 +87,10 @@ class ChampionWatch:
         if record is None:
             raise NotFoundError(f"model:{self._model}", f"version {alias.version} is promoted and not in the ledger")
         bundle = self._open(self._models, record.path, record.digest)
-        spec, reader = self._served_as(bundle.manifest)
+        spec, reader, members = self._served_as(bundle.manifest)
         check_fit(bundle, spec)
         warm(bundle)
-        self.current = Champion(bundle, alias.version, spec, reader)
+        self.current = Champion(bundle, alias.version, spec, reader, members)
         self.problem = None
 
 

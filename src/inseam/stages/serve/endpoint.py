@@ -40,18 +40,38 @@ class FeatureReading(Protocol):
     def read(self, entities: Sequence[Sequence[Any]], *, at: int) -> FeatureRows: ...
 
 
+class MemberRows(Protocol):
+    """Online rows of the view that names members: a column of plain values a feature, None for NULL."""
+
+    @property
+    def values(self) -> Mapping[str, Sequence[Any]]: ...
+    @property
+    def boundaries(self) -> Mapping[str, np.ndarray]: ...
+    @property
+    def is_stale(self) -> Mapping[str, np.ndarray]: ...
+    @property
+    def is_missing(self) -> Mapping[str, np.ndarray]: ...
+
+
+class MemberReading(Protocol):
+    """Looks up what names the members of a wildcard: key values in the order of the endpoint's keys but the last."""
+
+    def read(self, entities: Sequence[Sequence[Any]], *, at: int) -> MemberRows: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Champion:
     """The model that answers now, and what it is asked with.
 
     ``spec`` has the views as the model was trained on them, which the definitions may no longer. ``reader`` reads
-    exactly those; None for an endpoint without views.
+    exactly those; None for an endpoint without views. ``members`` reads those of its wildcard, when it has one.
     """
 
     bundle: Bundle
     version: int
     spec: EndpointSpec
     reader: FeatureReading | None
+    members: MemberReading | None = None
 
 
 class ChampionSource(Protocol):

@@ -134,13 +134,12 @@ class Front:
         # Before the body is decoded: a worker that sheds must spend nearly nothing on what it refuses.
         self._admit(1)
         asked = self.schemas[name].decode(body)
-        rows = len(asked.rows)
-        self._admit(rows)
-        self.shedder.enter(rows)
+        self._admit(asked.most)
+        self.shedder.enter(asked.most)
         try:
             return await self._batcher.submit(endpoint, asked, started)
         finally:
-            self.shedder.leave(rows)
+            self.shedder.leave(asked.most)
 
     async def _outcome(self, path: str, head: Head, receive: Receive) -> bytes:
         settings = self.settings

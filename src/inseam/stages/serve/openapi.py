@@ -95,6 +95,8 @@ def _predict(schema: RequestSchema) -> dict[str, Any]:
         "one row": {"value": schema.example},
         "many rows": {"value": {ROWS: [schema.example, schema.example]}},
     }
+    if schema.wildcard is not None:
+        examples["every member"] = {"value": {k: v for k, v in schema.example.items() if k != schema.wildcard}}
     if schema.view_features:
         given: Mapping[str, Any] = schema.example | {FEATURES: schema.example_features}
         examples["features given"] = {"value": given}

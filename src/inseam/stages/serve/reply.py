@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -17,7 +18,8 @@ class Prediction(msgspec.Struct, omit_defaults=True):
     """One row's answer. ``boundaries``: the instant for which each view's values were computed.
 
     Binary models give the ``probability`` of their positive class, multiclass models the likeliest ``class`` and the
-    ``probabilities`` of all, regressions a ``prediction``. ``missing`` and ``stale`` name views.
+    ``probabilities`` of all, regressions a ``prediction``. ``missing`` and ``stale`` name views. ``key``: whom the
+    prediction is of, where the request may leave a part of it out.
     """
 
     id: str
@@ -28,6 +30,7 @@ class Prediction(msgspec.Struct, omit_defaults=True):
     probability: float | None = None
     class_: str | int | bool | None = msgspec.field(default=None, name="class")
     probabilities: dict[str, float] | None = None
+    key: dict[str, Any] | None = None
 
 
 class Reply(msgspec.Struct):
@@ -47,7 +50,7 @@ class ViewColumns(msgspec.Struct):
     has_missing: bool
 
 
-_iso = lru_cache(maxsize=4096)(format_instant)
+iso = lru_cache(maxsize=4096)(format_instant)
 
 
 def predictions(
@@ -82,7 +85,7 @@ def _of_views(views: ViewColumns, rows: int) -> list[tuple[dict[str, str], list[
         absent = [name for name, column in zip(views.names, missing, strict=True) if column[row]]
         old = [name for name, column in zip(views.names, stale, strict=True) if column[row]]
         boundaries = {
-            name: _iso(column[row]) for name, column in zip(views.names, columns, strict=True) if name not in absent
+            name: iso(column[row]) for name, column in zip(views.names, columns, strict=True) if name not in absent
         }
         found.append((boundaries, absent, old))
     return found

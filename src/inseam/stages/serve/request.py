@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Annotated, Any
@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import msgspec
 
 from inseam.ir.training import EndpointSpec
-from inseam.kernel.errors import Problem
+from inseam.kernel.errors import NotFoundError, Problem
 from inseam.kernel.names import did_you_mean
 from inseam.kernel.types import DataType
 
@@ -52,12 +52,27 @@ class RequestRefusedError(Exception):
         super().__init__(status)
 
 
+def too_many(rows: int, most: int) -> RequestRefusedError:
+    return RequestRefusedError(422, Problem("rows", ROWS, f"{rows} rows", f"1 to {most} rows in one request"))
+
+
+def unknown_entity(place: int, key: Mapping[str, Any]) -> RequestRefusedError:
+    """Of the row at a place among those that were asked."""
+    named = ", ".join(f"{name} {value!r}" for name, value in key.items())
+    problem = Problem(NotFoundError.code, f"{ROWS}[{place}]", f"{named} is not known here", "an entity with features")
+    return RequestRefusedError(404, problem)
+
+
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """Rows of one request, as structs with a field a key and input; ``is_given``: they bring ``features`` too."""
+    """Rows of one request, as structs with a field a key and input; ``is_given``: they bring ``features`` too.
+
+    ``most``: how many predictions may come of them.
+    """
 
     rows: Sequence[Any]
     is_given: bool
+    most: int
 
 
 class RequestSchema:
@@ -69,8 +84,13 @@ class RequestSchema:
         self.max_rows = spec.max_rows
         name = "".join(part.title() for part in spec.name.split("_"))
         inputs = [(field.name, _TYPES[field.type] | None) for field in spec.inputs]
-        keys = [(field.name, _TYPES[field.type]) for field in spec.keys]
+        keys: list[tuple[Any, ...]] = [(field.name, _TYPES[field.type]) for field in spec.keys]
         features = [(field.name, _TYPES[field.type] | None) for field in self.view_features]
+        self.wildcard = spec.keys[-1].name if spec.members is not None else None
+        self._most_members = 1
+        if spec.members is not None:
+            self._most_members = len(spec.members.aggregates)
+            keys[-1] = (keys[-1][0], keys[-1][1] | None, None)
         self.row = _struct(f"{name}Row", [*keys, *inputs])
         self.features = _struct(f"{name}Features", features)
         optional = [(field.name, _TYPES[field.type] | None, None) for field in spec.keys]
@@ -92,10 +112,15 @@ class RequestSchema:
             mend = self._mend(is_given=is_given)
             raise RequestRefusedError(422, field_problem(error, self._known_at, mend)) from None
         if not 0 < len(rows) <= self.max_rows:
-            raise RequestRefusedError(
-                422, Problem("rows", ROWS, f"{len(rows)} rows", f"1 to {self.max_rows} rows in one request")
-            )
-        return Asked(rows, is_given)
+            raise too_many(len(rows), self.max_rows)
+        return Asked(rows, is_given, len(rows) if is_given else self._most(rows))
+
+    def _most(self, rows: Sequence[Any]) -> int:
+        """How many predictions these rows may ask for: not more than are answered."""
+        if self.wildcard is None:
+            return len(rows)
+        left_out = sum(getattr(row, self.wildcard) is None for row in rows)
+        return min(len(rows) + left_out * (self._most_members - 1), self.max_rows)
 
     def _known_at(self, path: str) -> Sequence[str]:
         return [field.name for field in self.view_features] if path.endswith(FEATURES) else self._known

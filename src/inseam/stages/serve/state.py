@@ -36,7 +36,10 @@ class Readiness(BaseModel):
 
 
 class Listing(BaseModel):
-    """One endpoint. ``model_version``, ``task`` and ``classes`` are null while no version is promoted."""
+    """One endpoint. ``model_version``, ``task`` and ``classes`` are null while no version is promoted.
+
+    ``wildcard``: the key that a request may leave out.
+    """
 
     name: str
     predict: str
@@ -45,6 +48,7 @@ class Listing(BaseModel):
     task: str | None
     classes: list[Any] | None
     keys: dict[str, str]
+    wildcard: str | None
     inputs: dict[str, str]
     features: dict[str, str]
     unknown: str
@@ -76,6 +80,7 @@ def listing(one: ServedEndpoint) -> Listing:
         task=manifest.task.value if manifest is not None else None,
         classes=list(manifest.classes) if manifest is not None else None,
         keys=_types(spec.keys),
+        wildcard=spec.keys[-1].name if spec.members is not None else None,
         inputs=_types(spec.inputs),
         features=_types(tuple(field for view in spec.views for field in view.schema)),
         unknown=spec.unknown,

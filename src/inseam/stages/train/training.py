@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -37,6 +38,7 @@ def train(
     keys: tuple[Field, ...],
     views: tuple[ViewUse, ...],
     inputs: tuple[Field, ...],
+    members: ViewUse | None = None,
     ledger: Ledger,
     models: Artifacts,
     repository: Path | None,
@@ -75,7 +77,7 @@ def train(
     progress("train: fit", 1, 1)
     with draft(models.directory, spec.name) as place:
         format_name, predictor = save_and_load(subject, model, place, spec.task, data.X.to_numpy())
-        write_manifest(place, _manifest(spec, record, data, format_name, keys, views, inputs))
+        write_manifest(place, replace(_manifest(spec, record, data, format_name, keys, views, inputs), members=members))
         metrics, output = _evaluated(spec, data, test, predictor, keys, progress)
         digest = publish(place)
     models.keep(f"{spec.name}/{digest}")

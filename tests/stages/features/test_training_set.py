@@ -17,7 +17,7 @@ import pytest
 from inseam.ir.aggregates import AggregateKind, AggregateSpec
 from inseam.ir.functions import FunctionRef
 from inseam.ir.records import SourceSchemaRecord, TrainingSetRecord
-from inseam.ir.spine import RowsSpine, TableSpine
+from inseam.ir.spine import RowsSpine, TableSpine, WildcardSpine
 from inseam.ir.training import LabelSpec, SplitSpec
 from inseam.kernel.clock import DAY
 from inseam.kernel.errors import DataError, DefinitionError, NotFoundError
@@ -267,6 +267,27 @@ def test_a_spine_that_the_user_brings(shop, shop_module, tmp_path):
     assert record.counts["dropped_null_label"] == 1
     other = shop.build(replace(spec, spine=replace(spec.spine, digest="d2")))
     assert other.fingerprint != record.fingerprint
+
+
+def test_a_wildcard_over_rows_that_the_user_brings(shop, shop_module, tmp_path):
+    path = tmp_path / "asked.csv"
+    path.write_text("customer_id,at\n3,2022-03-01\n1,2022-05-01\n")
+    brought = TableSpine(
+        str(path), "d1", ("customer_id",), "at", Schema.of([("customer_id", "int64"), ("at", "timestamp")])
+    )
+    ranked = [
+        AggregateSpec(f"s{n}", AggregateKind.TOP_K, DataType.STRING, "store", where=where, rank=n)
+        for n, where in ((1, None), (2, "FALSE"))
+    ]
+    members = replace(shop_module.VIEW, name="visited", aggregates=(ranked[0],))
+    spec = replace(shop_module.SPEC, spine=WildcardSpine(brought, members, "shop"), fingerprint="unfolded")
+    record = shop.build(spec)
+    assert list(read(record)[0])[:3] == ["customer_id", "shop", "event_time"]
+    other = shop.build(replace(spec, spine=replace(spec.spine, within=replace(brought, digest="d2"))))
+    assert (other.fingerprint == record.fingerprint, other.digest == record.digest) == (False, True)
+    with pytest.raises(DataError, match="the members that visited names"):
+        nobody = replace(spec.spine, members=replace(members, aggregates=(ranked[1],)))
+        shop.build(replace(spec, spine=nobody, fingerprint="nobody"))
 
 
 def test_what_cannot_be_built_says_so(shop, shop_module):

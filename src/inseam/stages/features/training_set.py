@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from inseam.ir.records import TrainingSetRecord
-from inseam.ir.spine import TableSpine, plain
+from inseam.ir.spine import TableSpine, WildcardSpine, plain
 from inseam.ir.training import LABEL, PART, TrainingSetSpec
 from inseam.kernel import clock
 from inseam.kernel.errors import DataError
@@ -159,7 +159,10 @@ def _write(build_: _Build) -> TrainingSetRecord:
 def _nothing(spec: TrainingSetSpec, until: int | None, unripe: int) -> DataError:
     subject = f"training_set:{spec.name}"
     if unripe == 0 or until is None:
-        return DataError(subject, "the spine has no row", mend="check the spine's start, end and source")
+        members = (
+            f", and the members that {spec.spine.members.name} names" if isinstance(spec.spine, WildcardSpine) else ""
+        )
+        return DataError(subject, "the spine has no row", mend=f"check the spine's start, end and source{members}")
     return DataError(
         subject,
         f"none of the spine's {unripe:,} rows has a label that is known yet",

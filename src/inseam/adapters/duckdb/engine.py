@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +14,7 @@ from inseam.ir.spine import Spine
 from inseam.ir.windows import WindowedAggregate
 from inseam.kernel.errors import DefinitionError, SettingError
 from inseam.kernel.names import did_you_mean
+from inseam.kernel.size import parse_size
 from inseam.kernel.types import Schema
 from inseam.ports.defaulted import with_defaults
 from inseam.ports.joined import joined_schema
@@ -24,8 +24,6 @@ from inseam.ports.workers import ThisProcess, Workers
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-_UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "KI": 2**10, "MI": 2**20, "GI": 2**30, "TI": 2**40}
 
 
 class DuckdbEngine:
@@ -129,7 +127,7 @@ def _selected(source: Compiled, columns: Sequence[str] | None) -> str:
 
 
 def _bytes(text: str) -> int:
-    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]?I?)B?\s*", text.upper())
-    if match is None or match[2] not in _UNITS:
-        raise SettingError("memory_limit", f"{text!r} is not a size", expected="a size such as 2GB or 512MiB")
-    return int(float(match[1]) * _UNITS[match[2]])
+    try:
+        return parse_size(text)
+    except ValueError:
+        raise SettingError("memory_limit", f"{text!r} is not a size", expected="a size such as 2GB or 512MiB") from None

@@ -15,6 +15,10 @@ class OnlineStore(Protocol):
     fall between the rows of a batch, and a write that was killed leaves some of them: they are written again by who
     goes on after the mark. `inseam.testing.contracts.online` has a suite for each.
 
+    A reader is one such object. A store on a server may answer a read from what it has read before: what another
+    process wrote is then seen up to a second late, but never is anything from before what this object has shown or
+    written, in whatever thread. Who needs the rows as they are now reads the mark first.
+
     A store in a directory is made with that directory; one on a server with its URL and ``namespace``, which keeps
     projects and environments apart. It is thread-safe, may be carried across a fork, and raises `UnavailableError`
     when its server does not answer in bounded time; the next call tries anew.

@@ -7,6 +7,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from inseam.kernel.clock import SECOND, parse_duration
 from inseam.kernel.errors import SettingError
+from inseam.kernel.size import parse_size
 
 _SETTING = "INSEAM_ONLINE_URL, or online_url in inseam.toml"
 
@@ -67,3 +68,13 @@ class UrlOptions:
         if not text.isdecimal() or int(text) < 1:
             raise SettingError(self._setting, f"its {name} is {text!r}", expected="a number of 1 or more")
         return int(text)
+
+    def size(self, name: str) -> int | None:
+        """Bytes, said as 32MB or 0; None when they are not said. `SettingError` for anything else."""
+        text = self._values.get(name)
+        if text is None:
+            return None
+        try:
+            return parse_size(text)
+        except ValueError:
+            raise SettingError(self._setting, f"its {name} is {text!r}", expected="a size such as 32MB, or 0") from None

@@ -26,9 +26,10 @@ def works(url: str) -> bool:
     store = RedisStore(url, namespace="shop:default")
     store.write("a", [(b"k", b"v")], b"m")
     found = (store.read(["a"], [[b"k"]]), store.mark("a"), store.count("a"), set(store.tables()))
+    again = (store.read(["a"], [[b"k"]]), store.read(["a"], [[b"k"]]))  # the last is remembered
     store.drop("a")
     store.close()
-    return found == ([[b"v"]], b"m", 1, {"a"})
+    return found == ([[b"v"]], b"m", 1, {"a"}) and again == ([[b"v"]], [[b"v"]])
 
 
 def refusal(url: str, namespace: str = "shop:default") -> str:
@@ -109,6 +110,7 @@ def test_a_server_that_nobody_vouches_for_is_not_spoken_to(encrypted: int, certi
         f"redis://:{QUOTED}@localhost/0?no_such_option=1",
         f"redis://:{QUOTED}@localhost/0?timeout=soon",
         f"redis://:{QUOTED}@localhost/0?connections=0",
+        f"redis://:{QUOTED}@localhost/0?cache=much",
         f"redis://:{QUOTED}@localhost:notaport/0",
         f"redis://:{QUOTED}@localhost/0?socket_timeout=never",
     ],

@@ -35,6 +35,8 @@ def test_rows_are_spread_and_those_of_one_entity_are_together(cluster: list[Redi
         assert store.read(TABLES, [[key]] * 3) == [[b"a@1"], [b"b@1"], [b"c@1"]]
         asked = [after - one for one, after in zip(before, gets(cluster), strict=True)]
         assert sorted(asked) == [0, 0, 3]
+        assert store.read(TABLES, [[key]] * 3) == [[b"a@1"], [b"b@1"], [b"c@1"]]
+        assert sum(gets(cluster)) - sum(before) == 6, "a cluster's rows are not remembered"
     assert store.read(TABLES, [keys(3000)] * 3) == [[table.encode()] * 3000 for table in TABLES]
 
 

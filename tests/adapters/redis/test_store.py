@@ -32,7 +32,8 @@ def test_it_is_found_by_its_entry_point():
 def test_two_hundred_features_of_a_hundred_entities_are_one_round_trip(server: RedisServer):
     """40 views: what stands in for 200 features is 4,000 rows, in one transaction, which is one request."""
     with Proxy(server.port) as proxy:
-        store = RedisStore(f"redis://127.0.0.1:{proxy.port}?timeout=30s", namespace="n")
+        url = f"redis://127.0.0.1:{proxy.port}?timeout=30s"
+        store = RedisStore(f"{url}&cache=0", namespace="n")
         tables = [f"view{number}@1" for number in range(40)]
         for table in tables:
             store.write(table, [(key, table.encode() + key) for key in keys(100)])
@@ -44,6 +45,13 @@ def test_two_hundred_features_of_a_hundred_entities_are_one_round_trip(server: R
         before = proxy.round_trips  # of a request that is small enough not to be answered while it is being sent
         store.read(tables, [keys(1)] * 40)
         assert proxy.round_trips == before + 1
+        tracked = RedisStore(url, namespace="n")
+        tracked.read(tables, [keys(1)] * 40)
+        before = proxy.round_trips
+        tracked.read(tables, [keys(2)[1:]] * 40)
+        assert proxy.round_trips == before + 1
+        tracked.read(tables, [keys(2)] * 40)
+        assert proxy.round_trips == before + 1, "what was read lately is no round trip"
 
 
 def test_a_batch_takes_round_trips_by_its_bytes_and_not_by_its_rows(server: RedisServer):
@@ -131,7 +139,7 @@ def test_a_full_server_refuses_rows_and_never_takes_their_mark(server: RedisServ
             store.write("a", [(b"%d-%b" % (turn, key), b"x" * 1000) for key in keys(1000)], b"two")
             server.client().config_set("maxmemory", "1mb")
     assert store.mark("a") in (b"one", b"two")
-    assert RedisStore(server.url, namespace="n").read(["a"], [[b"k"]]) == [[b"v"]]
+    assert RedisStore(server.url, namespace="n").read(["a", "b"], [[b"k"]] * 2) == [[b"v"], [None]]
 
 
 def test_a_drop_lets_others_through(shared: RedisServer):

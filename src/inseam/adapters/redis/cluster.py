@@ -12,6 +12,7 @@ import hiredis
 from redis.exceptions import ConnectionError as LostError
 
 from inseam.adapters.redis.fault import LATE, LOST
+from inseam.adapters.redis.layout import Read
 from inseam.adapters.redis.link import Links
 
 Node = tuple[str, int]
@@ -54,6 +55,10 @@ class Cluster:
                     raise LostError(fault)
                 time.sleep(_PAUSE_SECONDS)
             self._learn(deadline)
+
+    def read(self, reads: Sequence[Read], slots: Sequence[int], deadline: float) -> list[Any]:
+        """Nothing is remembered: what nodes push is in no order with each other, nor with slots that move."""
+        return self.exchange([*map(b"".join, reads)], slots, deadline)
 
     def everywhere(self, command: bytes, deadline: float) -> list[Any]:
         replies = []

@@ -35,6 +35,24 @@ def command(*words: bytes) -> bytes:
     return packed
 
 
+Read = tuple[bytes, bytes]
+"""The command that reads one row, cut in two: its head names the bucket and its tail the entity's key."""
+
+
+def read_head(bucket: bytes) -> bytes:
+    """What ``HGET bucket key`` begins with on the wire, up to the length of the key."""
+    return command(b"HGET", bucket, b"")[: -len(b"0\r\n\r\n")]
+
+
+def read_tail(key: bytes) -> bytes:
+    return b"%d\r\n%b\r\n" % (len(key), key)
+
+
+def life(head: bytes) -> bytes:
+    """The command that asks how long the bucket of a read has to live (``PTTL``)."""
+    return b"*2\r\n$4\r\nPTTL\r\n" + head[len(b"*3\r\n$4\r\nHGET\r\n") : -len(b"$")]
+
+
 class Layout:
     """The keys of one project's environment, which is the ``namespace``."""
 
@@ -53,7 +71,5 @@ class Layout:
         return key, key_slot(key)
 
     def _heads(self, table: str) -> tuple[bytes, ...]:
-        """By bucket: what ``HGET bucket key`` begins with on the wire, up to the length of the key."""
-        return tuple(
-            command(b"HGET", self.bucket(table, number), b"")[: -len(b"0\r\n\r\n")] for number in range(BUCKETS)
-        )
+        """Those of the reads of a table, by bucket."""
+        return tuple(read_head(self.bucket(table, number)) for number in range(BUCKETS))

@@ -9,14 +9,19 @@ from __future__ import annotations
 
 import socket
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import hiredis
+from hiredis import PushNotification
 
 from inseam.adapters.redis.address import Address
 from inseam.ports.pool import Pool
 
 _READ_BYTES = 1 << 16
+PARTIAL = object()
+"""What the reader gives when no reply is whole yet."""
+_MULTI, _EXEC = hiredis.pack_command((b"MULTI",)), hiredis.pack_command((b"EXEC",))
 
 
 class Link:
@@ -25,7 +30,23 @@ class Link:
     def __init__(self, address: Address, deadline: float) -> None:
         self._connection = address.connect(deadline)
         self._socket: socket.socket = self._connection._get_socket()
-        self._replies = hiredis.Reader()
+        self._replies = hiredis.Reader(notEnoughData=PARTIAL)
+
+    def transact(self, commands: Sequence[bytes], deadline: float) -> list[Any]:
+        """The replies of commands that are one transaction: no other client's commands fall between them."""
+        if len(commands) == 1:
+            return self.pipeline(commands, deadline)
+        self.send(b"".join((_MULTI, *commands, _EXEC)), deadline)
+        *queued, done = self.receive(len(commands) + 2, deadline)
+        if isinstance(done, list):
+            return done
+        # Nothing was done. The first error says why, the last one only that.
+        return [next(reply for reply in (*queued, done) if isinstance(reply, hiredis.ReplyError))] * len(commands)
+
+    def pipeline(self, commands: Sequence[bytes], deadline: float) -> list[Any]:
+        """The replies of commands between which those of others may fall."""
+        self.send(b"".join(commands), deadline)
+        return self.receive(len(commands), deadline)
 
     def send(self, request: bytes, deadline: float) -> None:
         self._socket.settimeout(_left(deadline))
@@ -37,15 +58,24 @@ class Link:
         take = self._replies.gets
         while len(found) < count:
             reply = take()
-            if reply is False:  # not whole yet: RESP2 has no booleans
+            if reply is PARTIAL:
                 self._socket.settimeout(_left(deadline))
-                data = self._socket.recv(_READ_BYTES)
-                if not data:
-                    raise ConnectionResetError("the server closed the connection")
-                self._replies.feed(data)
+                self._feed()
+            elif type(reply) is PushNotification:
+                self._told(reply)
             else:
                 found.append(reply)
         return found
+
+    def _feed(self) -> None:
+        """Give the reader what the socket has next."""
+        data = self._socket.recv(_READ_BYTES)
+        if not data:
+            raise ConnectionResetError("the server closed the connection")
+        self._replies.feed(data)
+
+    def _told(self, push: list[Any]) -> None:
+        """What the server says between replies, which it does when it was asked to (`TrackedLink`)."""
 
     def close(self) -> None:
         self._connection.disconnect()

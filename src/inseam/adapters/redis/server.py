@@ -10,9 +10,9 @@ import hiredis
 from inseam.adapters.redis.address import Address
 from inseam.adapters.redis.cluster import Cluster
 from inseam.adapters.redis.fault import LATE, LOST
+from inseam.adapters.redis.layout import Read
 from inseam.adapters.redis.link import Links
-
-_MULTI, _EXEC = hiredis.pack_command((b"MULTI",)), hiredis.pack_command((b"EXEC",))
+from inseam.adapters.redis.tracked import Tracked, can_track
 
 
 class Server(Protocol):
@@ -27,6 +27,9 @@ class Server(Protocol):
     def exchange(self, commands: Sequence[bytes], slots: Sequence[int], deadline: float) -> list[Any]:
         """``slots`` are those of the commands' keys, in a cluster."""
 
+    def read(self, reads: Sequence[Read], slots: Sequence[int], deadline: float) -> list[Any]:
+        """The replies that `exchange` would give to reads of rows, which may be remembered ones (`tracked`)."""
+
     def everywhere(self, command: bytes, deadline: float) -> list[Any]:
         """The reply of each node that holds data."""
 
@@ -38,41 +41,54 @@ class Single:
 
     is_one_state = True
 
-    def __init__(self, links: Links) -> None:
+    def __init__(self, links: Links, tracked: Tracked | None = None) -> None:
         self._links = links
+        self._tracked = tracked
 
     def exchange(self, commands: Sequence[bytes], slots: Sequence[int], deadline: float) -> list[Any]:
-        request = b"".join(commands if len(commands) == 1 else (_MULTI, *commands, _EXEC))
         try:
-            return self._attempt(request, len(commands), deadline)
+            return self._attempt(commands, deadline)
         except LATE:
             raise
         except LOST:
             self._links.close()  # a server that was restarted: idle links are as dead as this one
-            return self._attempt(request, len(commands), deadline)
+            return self._attempt(commands, deadline)
+        finally:
+            if self._tracked is not None:
+                self._tracked.doubt()
+
+    def read(self, reads: Sequence[Read], slots: Sequence[int], deadline: float) -> list[Any]:
+        found = None
+        if self._tracked is not None:
+            try:
+                found = self._tracked.read(reads, deadline)
+            except LATE:
+                raise
+            except LOST:
+                pass  # the server was restarted, perhaps
+            except hiredis.ReplyError:  # it tracks for nobody, or not for us
+                self._tracked = None
+        return self.exchange([*map(b"".join, reads)], slots, deadline) if found is None else found
 
     def everywhere(self, command: bytes, deadline: float) -> list[Any]:
         return self.exchange([command], (), deadline)
 
     def close(self) -> None:
         self._links.close()
+        if self._tracked is not None:
+            self._tracked.close()
 
-    def _attempt(self, request: bytes, count: int, deadline: float) -> list[Any]:
+    def _attempt(self, commands: Sequence[bytes], deadline: float) -> list[Any]:
         with self._links.borrow(deadline) as link:
-            link.send(request, deadline)
-            if count == 1:
-                return link.receive(1, deadline)
-            *queued, done = link.receive(count + 2, deadline)
-        if isinstance(done, list):
-            return done
-        # Nothing was done. The first error says why, the last one only that.
-        return [next(reply for reply in (*queued, done) if isinstance(reply, hiredis.ReplyError))] * count
+            return link.transact(commands, deadline)
 
 
-def find_server(address: Address, connections: int, deadline: float) -> Server:
-    """Ask what is there. ``connections``: the most to one node."""
-    links = Links(address, connections)
-    (hello,) = Single(links).everywhere(hiredis.pack_command((b"HELLO",)), deadline)
-    if isinstance(hello, list) and dict(zip(hello[::2], hello[1::2], strict=True)).get(b"mode") == b"cluster":
+def find_server(address: Address, connections: int, cache_bytes: int, deadline: float) -> Server:
+    """Ask what is there. ``connections``: the most to one node; ``cache_bytes``: what remembered replies may take."""
+    has_cache = cache_bytes > 0 and connections > 1  # one of them is the tracked one
+    links = Links(address, connections - has_cache)
+    (reply,) = Single(links).everywhere(hiredis.pack_command((b"HELLO",)), deadline)
+    said = dict(zip(reply[::2], reply[1::2], strict=True)) if isinstance(reply, list) else {}
+    if said.get(b"mode") == b"cluster":
         return Cluster(links, connections, deadline)
-    return Single(links)
+    return Single(links, Tracked(address, cache_bytes) if has_cache and can_track(said) else None)

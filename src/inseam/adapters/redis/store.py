@@ -14,7 +14,7 @@ from zlib import crc32
 from inseam.adapters.redis.address import Address
 from inseam.adapters.redis.eviction import INFO, refuse_eviction
 from inseam.adapters.redis.fault import FAULTS, refuse_errors, translated
-from inseam.adapters.redis.layout import BUCKET_SLOTS, BUCKETS, Layout, command
+from inseam.adapters.redis.layout import BUCKET_SLOTS, BUCKETS, Layout, Read, command, read_tail
 from inseam.adapters.redis.server import Server, find_server
 from inseam.kernel.errors import SettingError
 from inseam.ports.online import OnlineStore
@@ -24,6 +24,7 @@ _CHUNK_BYTES = 4 << 20
 """The most that is sent before its replies are read, a command more or less."""
 _READ_SECONDS, _WRITE_SECONDS = 0.25, 30.0
 _CONNECTIONS = 8
+_CACHE_BYTES = 32_000_000
 _MASK = BUCKETS - 1
 Addressed = tuple[bytes, int]
 """A packed command and the slot of its key."""
@@ -32,25 +33,29 @@ Addressed = tuple[bytes, int]
 class RedisStore(OnlineStore):
     """`inseam.ports.online.OnlineStore` at a URL; ``namespace`` keeps apart those who share a server.
 
-    A read is one round trip (to each node concerned of a cluster). On one server it sees one state, and a batch of up
-    to 4 MiB is written in whole, mark included, or not at all. On a cluster a reader may see some rows of a batch that
-    is being written and not others; the mark is written when the nodes have all of them.
-    The URL may say ``timeout`` (of a read, 250ms), ``ttl`` (none) and ``connections`` (the most to one node, 8) beside
-    the options of redis-py. With a ttl a table vanishes, whole and with its mark, that long after the last write to it.
-    A table that expired row by row would answer "never seen" for entities that were.
+    A read is one round trip (to each node concerned of a cluster), or none: one server's rows that were read lately are
+    remembered until it says that they changed (`inseam.adapters.redis.tracked`). On one server a read sees one state,
+    and a batch of up to 4 MiB is written in whole, mark included, or not at all. On a cluster a reader may see some
+    rows of a batch that is being written and not others; the mark is written when the nodes have all of them.
+    The URL may say ``timeout`` (of a read, 250ms), ``ttl`` (none), ``connections`` (the most to one node, 8) and
+    ``cache`` (what remembered rows may take, 32MB; 0: none are) beside the options of redis-py. With a ttl a table
+    vanishes, whole and with its mark, that long after the last write to it. A table that expired row by row would
+    answer "never seen" for entities that were.
     """
 
     is_shared = True
 
     def __init__(self, url: str | Path, *, namespace: str = "") -> None:
         self._given = str(url), namespace
-        options = UrlOptions(url, ("timeout", "ttl", "connections"))
+        options = UrlOptions(url, ("timeout", "ttl", "connections", "cache"))
         self._address = Address.parse(options.url)
         self._layout = Layout(namespace)
         self._read_seconds = options.seconds("timeout") or _READ_SECONDS
         self._write_seconds = max(self._read_seconds, _WRITE_SECONDS)
         self._ttl_seconds = options.seconds("ttl")
         self._connections = options.number("connections") or _CONNECTIONS
+        cache_bytes = options.size("cache")
+        self._cache_bytes = _CACHE_BYTES if cache_bytes is None else cache_bytes
         self._server: Server | None = None
         self._lock = threading.Lock()
         self._is_checked = False
@@ -64,17 +69,17 @@ class RedisStore(OnlineStore):
         return f"RedisStore({self._address.name!r})"
 
     def read(self, tables: Sequence[str], keys: Sequence[Sequence[bytes]]) -> list[list[bytes | None]]:
-        commands: list[bytes] = []
+        reads: list[Read] = []
         slots: list[int] = []
-        ends: dict[int, list[tuple[int, bytes]]] = {}
+        tails: dict[int, list[tuple[int, bytes]]] = {}
         for table, asked in zip(tables, keys, strict=True):
-            found = ends.get(id(asked))
+            found = tails.get(id(asked))
             if found is None:  # views of the same entities are asked for the same list
-                found = ends[id(asked)] = [(crc32(key) & _MASK, b"%d\r\n%b\r\n" % (len(key), key)) for key in asked]
+                found = tails[id(asked)] = [(crc32(key) & _MASK, read_tail(key)) for key in asked]
             heads = self._layout.heads(table)
-            commands += [heads[number] + end for number, end in found]
+            reads += [(heads[number], tail) for number, tail in found]
             slots += [BUCKET_SLOTS[number] for number, _ in found]
-        replies = self._exchange(commands, slots, self._read_seconds) if commands else []
+        replies = self._read(reads, slots) if reads else []
         rows = []
         start = 0
         for asked in keys:
@@ -167,6 +172,11 @@ class RedisStore(OnlineStore):
             replies += self._exchange(packed, slots, self._write_seconds)
         return replies
 
+    def _read(self, reads: Sequence[Read], slots: Sequence[int]) -> list[Any]:
+        replies = self._ask(lambda server, deadline: server.read(reads, slots, deadline), self._read_seconds)
+        refuse_errors(replies, self._address.name)
+        return replies
+
     def _exchange(self, commands: Sequence[bytes], slots: Sequence[int], seconds: float) -> list[Any]:
         replies = self._ask(lambda server, deadline: server.exchange(commands, slots, deadline), seconds)
         refuse_errors(replies, self._address.name)
@@ -187,7 +197,7 @@ class RedisStore(OnlineStore):
             if self._is_closed:
                 raise SettingError(f"online store {self._address.name}", "it was closed")
             if self._server is None:
-                self._server = find_server(self._address, self._connections, deadline)
+                self._server = find_server(self._address, self._connections, self._cache_bytes, deadline)
             return self._server
 
     def _refuse_eviction(self) -> None:

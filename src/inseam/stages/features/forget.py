@@ -40,9 +40,12 @@ def online_keys(view: WindowedAggregate, key: EntityKey, engine: Engine) -> list
 
 
 def forget_rows(store: OnlineStore, table: str, keys: Sequence[bytes], *, is_dry_run: bool) -> int:
-    """Take rows out of a view's online table; how many were there. Nobody materializes the view meanwhile."""
-    held = [key for key, row in zip(keys, store.read([table], [keys])[0], strict=True) if row is not None]
+    """Take rows out of a view's online table; how many were there. Nobody materializes the view meanwhile.
+
+    The mark is read first: rows that are read after it are none from before (`OnlineStore`).
+    """
     mark = Mark.decode(store.mark(table))
+    held = [key for key, row in zip(keys, store.read([table], [keys])[0], strict=True) if row is not None]
     if is_dry_run or mark is None:
         return len(held)
     # Entities are counted along their order, which is another one without this entity.

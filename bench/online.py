@@ -150,10 +150,8 @@ for i in [7, *random.sample(range(count), 50)]:
     assert abs(read([i])["v2_f4"][0] - values[2, i, 4]) < 1e-12, i
 print("ready", flush=True)
 for line in sys.stdin:
-    batch, calls = map(int, line.split())
     took, cpu = [], []
-    for _ in range(calls):
-        ids = [random.randrange(count) for _ in range(batch)]
+    for ids in json.loads(line):
         start, busy = time.perf_counter(), time.process_time()
         read(ids)
         took.append(time.perf_counter() - start)
@@ -175,8 +173,8 @@ class Feast:
                 return
         raise SystemExit("the Feast process ended before it was ready")
 
-    def time(self, batch: int, calls: int) -> Block:
-        self._process.stdin.write(f"{batch} {calls}\n")
+    def time(self, asked: list[list[int]]) -> Block:
+        self._process.stdin.write(json.dumps(asked) + "\n")
         self._process.stdin.flush()
         return tuple(json.loads(self._process.stdout.readline()))
 
@@ -195,8 +193,19 @@ def check(name: str, read: Read, values: np.ndarray, ids: list[int]) -> None:
             raise SystemExit(f"{name}: {feature} is {column[:3]}, not {expected[:3]}")
 
 
-def block(read: Read, batch: int, calls: int, entities: int) -> Block:
-    asked = np.random.default_rng().integers(0, entities, (calls, batch)).tolist()
+class Draw:
+    """Entities as they are asked for: evenly, or with a ``skew`` the one of rank r in proportion to 1 / r**skew."""
+
+    def __init__(self, entities: int, skew: float = 0.0, seed: int | None = None) -> None:
+        shares = np.cumsum(np.arange(1, entities + 1) ** -skew)
+        self._shares = shares / shares[-1]
+        self._random = np.random.default_rng(seed)
+
+    def __call__(self, batch: int, calls: int) -> list[list[int]]:
+        return np.searchsorted(self._shares, self._random.random((calls, batch))).tolist()
+
+
+def block(read: Read, asked: list[list[int]]) -> Block:
     took = []
     busy = time.process_time()
     for ids in asked:
@@ -207,14 +216,16 @@ def block(read: Read, batch: int, calls: int, entities: int) -> Block:
 
 
 def measure(
-    reads: dict[str, Read], batch: int, calls: int, entities: int, feast: Feast | None
+    reads: dict[str, Read], batch: int, calls: int, draw: Callable[[], Draw], feast: Feast | None
 ) -> dict[str, list[Block]]:
+    """Blocks of each, which draws for itself. Feast is asked less often."""
+    draws = {name: draw() for name in (*reads, "feast")}
     taken: dict[str, list[Block]] = {}
     for _ in range(20):
         for name, read in reads.items():
-            taken.setdefault(name, []).append(block(read, batch, calls, entities))
+            taken.setdefault(name, []).append(block(read, draws[name](batch, calls)))
         if feast is not None:
-            taken.setdefault("feast", []).append(feast.time(batch, max(10, 100 // batch)))
+            taken.setdefault("feast", []).append(feast.time(draws["feast"](batch, max(10, 100 // batch))))
     return taken
 
 
@@ -253,7 +264,7 @@ def main() -> None:
                     reads["ours, by column"] = ours_many(reader)
                 for name, read in reads.items():
                     check(name, read, values, list(range(5, 5 + batch)))
-                report(batch, measure(reads, batch, calls, options.entities, feast))
+                report(batch, measure(reads, batch, calls, lambda: Draw(options.entities), feast))
         if feast is not None:
             feast.close()
     finally:

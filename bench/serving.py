@@ -137,7 +137,7 @@ def make_app(directory: str, durability: str):
     ledger = adapter("ledger", "sql")(f"sqlite:///{root / 'ledger.db'}")
     store = adapter("online", "lmdb")(root / "online", is_readonly=True)
     reader = FeatureReader(store, [(view, "bench") for view in views()], Schema(KEYS))
-    champion = ChampionWatch(ledger, "bench", Artifacts(root / "models"), served_as=lambda _: (spec(), reader))
+    champion = ChampionWatch(ledger, "bench", Artifacts(root / "models"), served_as=lambda _: (spec(), reader, None))
     served = ServedEndpoint(spec(), champion)
     return create_app([served], log=PredictionLog(root / "log", settings), settings=settings, on_close=store.close)
 

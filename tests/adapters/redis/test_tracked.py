@@ -113,7 +113,10 @@ def test_a_table_is_not_remembered_past_its_end():
     """The server is not told to look for what has expired: it tells nobody."""
     with redis_server("--enable-debug-command", "yes") as server:
         server.client().execute_command("DEBUG", "SET-ACTIVE-EXPIRE", "0")
-        reader, writer = RedisStore(server.url, namespace="n"), RedisStore(f"{server.url}?ttl=1s", namespace="n")
+        reader, writer = (
+            RedisStore(f"{server.url}?timeout=5s", namespace="n"),
+            RedisStore(f"{server.url}?ttl=1s&timeout=5s", namespace="n"),
+        )
         writer.write("a", [(key, b"row") for key in keys(20)])
         others = itertools.count()
 
@@ -129,7 +132,7 @@ def test_a_table_is_not_remembered_past_its_end():
 
 def test_a_read_of_remembered_and_new_rows_is_of_one_state(shared: RedisServer):
     """Both are written at once, and that the remembered one has changed is told when the other is answered."""
-    writer = RedisStore(shared.url, namespace="state")
+    writer = RedisStore(f"{shared.url}?timeout=5s", namespace="state")
     with Proxy(shared.port) as proxy:
         reader = RedisStore(f"redis://127.0.0.1:{proxy.port}?timeout=10s", namespace="state")
         for turn in (b"1", b"2"):
@@ -205,7 +208,7 @@ def test_what_was_seen_elsewhere_is_not_gone_back_behind(shared: RedisServer):
     """The change is on its way to the tracked link when somebody has seen it by another."""
     layout = Layout("elsewhere")
     read = read_head(layout.bucket("a", bucket(b"k"))), read_tail(b"k")
-    store = RedisStore(shared.url, namespace="elsewhere")
+    store = RedisStore(f"{shared.url}?timeout=5s", namespace="elsewhere")
     store.write("a", [(b"k", b"1")])
     known, seen = object(), object()
     with Proxy(shared.port) as proxy:
@@ -246,7 +249,7 @@ def test_what_is_remembered_is_bounded(shared: RedisServer):
 
 
 def test_an_error_is_not_remembered(shared: RedisServer):
-    store, name = RedisStore(shared.url, namespace="odd"), Layout("odd").bucket("a", bucket(b"k"))
+    store, name = RedisStore(f"{shared.url}?timeout=5s", namespace="odd"), Layout("odd").bucket("a", bucket(b"k"))
     shared.client().set(name, "not ours")
     with pytest.raises(SettingError, match="WRONGTYPE"):
         store.read(["a"], [[b"k", b"l"]])

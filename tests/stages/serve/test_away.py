@@ -41,7 +41,7 @@ def fill(store: RedisStore) -> None:
 
 def served(server: RedisServer, **changes: Any) -> ServedEndpoint:
     told = spec(**changes)
-    store = RedisStore(f"{server.url}?timeout=200ms", namespace="n")
+    store = RedisStore(f"{server.url}?timeout=500ms", namespace="n")
     recent = RecentRows() if told.unavailable == "stale" else None
     guard = GuardedStore(store, breaker=Breaker(failures=3, pause_seconds=0.1), recent=recent)
     reader = FeatureReader(guard, VIEWS, Schema(KEYS))

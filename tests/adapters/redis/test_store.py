@@ -157,6 +157,18 @@ def test_a_drop_lets_others_through(shared: RedisServer):
     assert (store.count("a"), store.mark("a"), dict(store.tables())) == (0, None, {})
 
 
+def test_a_long_write_is_one_transaction(shared: RedisServer):
+    """A step of tiles reads, adds to what it read, and writes: done in part it could not be done again."""
+    store = RedisStore(f"{shared.url}?timeout=10s", namespace="long")
+    store.write("a", [(b"k", b"v")], b"before")
+    client = shared.client()
+    client.config_resetstat()
+    store.write("a", [(key, bytes(50_000)) for key in keys(300)], b"mark")
+    ran = {name.removeprefix("cmdstat_"): told["calls"] for name, told in client.info("commandstats").items()}
+    assert (ran["hset"] > 200, ran["set"], ran["exec"]) == (True, 1, 2), "what is there is asked first"
+    assert (store.count("a"), store.mark("a")) == (301, b"mark")
+
+
 def test_a_drop_that_was_killed_is_still_listed(shared: RedisServer):
     """The mark goes first, the name last."""
     store = RedisStore(shared.url, namespace="half")

@@ -21,7 +21,7 @@ from inseam.ports.online import OnlineStore
 from inseam.ports.server_url import UrlOptions
 
 _CHUNK_BYTES = 4 << 20
-"""The most that is sent before its replies are read, a command more or less."""
+"""The most that is sent before its replies are read where it may be done in parts, a command more or less."""
 _READ_SECONDS, _WRITE_SECONDS = 0.25, 30.0
 _CONNECTIONS = 8
 _CACHE_BYTES = 32_000_000
@@ -35,7 +35,7 @@ class RedisStore(OnlineStore):
 
     A read is one round trip (to each node concerned of a cluster), or none: one server's rows that were read lately are
     remembered until it says that they changed (`inseam.adapters.redis.tracked`). On one server a read sees one state,
-    and a batch of up to 4 MiB is written in whole, mark included, or not at all. On a cluster a reader may see some
+    and a batch is written in whole, mark included, or not at all. On a cluster a reader may see some
     rows of a batch that is being written and not others; the mark is written when the nodes have all of them.
     The URL may say ``timeout`` (of a read, 250ms), ``ttl`` (none), ``connections`` (the most to one node, 8) and
     ``cache`` (what remembered rows may take, 32MB; 0: none are) beside the options of redis-py. With a ttl a table
@@ -99,12 +99,12 @@ class RedisStore(OnlineStore):
         if end or left_ms > 0:  # all end at one instant, or none does, whatever was said before
             act = b"PEXPIREAT" if end else b"PERSIST"
             commands = chain(commands, self._each_bucket(table, act, after=end), [(command(act, key, *end), slot)])
-        if mark is not None:
-            if not self._is_one_state():  # its node may be ahead of those of the rows
-                self._change(commands)
-                commands = iter(())
-            commands = chain(commands, [(command(b"SET", key, mark, *((b"PXAT", *end) if end else ())), slot)])
-        self._change(commands)
+        last = [] if mark is None else [(command(b"SET", key, mark, *((b"PXAT", *end) if end else ())), slot)]
+        if self._is_one_state():
+            self._transact([*commands, *last])
+        else:
+            self._change(commands)
+            self._change(last)  # its node may be ahead of those of the rows
 
     def mark(self, table: str) -> bytes | None:
         key, slot = self._layout.mark(table)
@@ -171,6 +171,11 @@ class RedisStore(OnlineStore):
         if packed:
             replies += self._exchange(packed, slots, self._write_seconds)
         return replies
+
+    def _transact(self, commands: Sequence[Addressed]) -> None:
+        """All of them in one piece, however long: a step of tiles that was written in part would count rows twice."""
+        if commands:
+            self._exchange([text for text, _ in commands], [slot for _, slot in commands], self._write_seconds)
 
     def _read(self, reads: Sequence[Read], slots: Sequence[int]) -> list[Any]:
         replies = self._ask(lambda server, deadline: server.read(reads, slots, deadline), self._read_seconds)

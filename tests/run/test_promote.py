@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from itertools import groupby
 from pathlib import Path
 
 import pytest
@@ -61,8 +62,10 @@ def test_killed_at_any_instant_there_is_one_champion_with_its_history(two_versio
         assert alias is not None
         swaps = [run for run in ledger.select(RunRecord, step="set_champion") if run.subject == "lapse"]
         assert swaps[-1].outputs["version"] == alias.version, "alias and history were written together"
-        # What was answered has happened; the kill may have come after one more that was not answered.
-        assert len(swaps) - 1 - len(acknowledged) in range(5)
+        # What was answered has happened; each kill may have come after one more that was not answered. Who starts with
+        # the version that is champion already swaps nothing.
+        changes = len(list(groupby(acknowledged)))
+        assert len(swaps) - 1 - changes in range(8)
         workspace.promote("lapse", alias.version, is_forced=True)
 
 

@@ -11,19 +11,11 @@ import pytest
 
 from inseam.adapters.delta.tables import DeltaTables
 from inseam.adapters.spark.engine import SparkEngine
-from inseam.adapters.spark.session import size
 from inseam.kernel.errors import SettingError
 from inseam.kernel.types import Schema
 from inseam.ports.rows import Batches
 
 _ONE = pa.table({"n": [1]})
-
-
-def test_sizes() -> None:
-    assert size("2GB") == size("2 GiB") == 2 << 30
-    assert size("512m") == 512 << 20
-    with pytest.raises(SettingError, match="much"):
-        size("much")
 
 
 def test_a_process_works_on_one_spark(engine: SparkEngine, tables: DeltaTables, tmp_path: Path) -> None:

@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from inseam.adapters.duckdb.expression import check_condition
 from inseam.adapters.duckdb.relation import Compiled, compiled, read, with_system
-from inseam.adapters.duckdb.session import Limits, Session, cores, quote, sweep_scratch
+from inseam.adapters.duckdb.session import Limits, Session, cores, memory_bytes, quote, sweep_scratch
 from inseam.ir.relation import SEQUENCE, Relation
 from inseam.ir.spine import Spine
 from inseam.ir.windows import WindowedAggregate
-from inseam.kernel.errors import DefinitionError, SettingError
+from inseam.kernel.errors import DefinitionError
 from inseam.kernel.names import did_you_mean
-from inseam.kernel.size import parse_size
 from inseam.kernel.types import Schema
 from inseam.ports.defaulted import with_defaults
 from inseam.ports.joined import joined_schema
@@ -37,7 +36,7 @@ class DuckdbEngine:
         self, tables: Tables, *, directory: Path, memory_limit: str = "2GB", threads: int | None = None
     ) -> None:
         self._tables = tables
-        self._limits = Limits(Path(directory), _bytes(memory_limit), threads or cores(), tables.files)
+        self._limits = Limits(Path(directory), memory_bytes(memory_limit), threads or cores(), tables.files)
         sweep_scratch(self._limits.directory)
         self._path = "auto"
         self.workers: Workers = ThisProcess(self._here, self._limits.directory)
@@ -124,10 +123,3 @@ def _selected(source: Compiled, columns: Sequence[str] | None) -> str:
         if name not in known and name not in SYSTEM_COLUMNS:
             raise DefinitionError(source.relation.table, f"there is no column {name!r}", mend=did_you_mean(name, known))
     return ", ".join(quote(name) for name in columns)
-
-
-def _bytes(text: str) -> int:
-    try:
-        return parse_size(text)
-    except ValueError:
-        raise SettingError("memory_limit", f"{text!r} is not a size", expected="a size such as 2GB or 512MiB") from None

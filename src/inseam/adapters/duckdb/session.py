@@ -16,6 +16,7 @@ import duckdb
 import pyarrow as pa
 
 from inseam.kernel.errors import DataError, DefinitionError, SettingError
+from inseam.kernel.size import parse_size
 from inseam.kernel.types import DataType, Field, Schema, data_type
 from inseam.ports.object_store import fault
 
@@ -55,6 +56,14 @@ class Limits:
     memory: int
     threads: int
     files: Any = None
+
+
+def memory_bytes(text: str) -> int:
+    """The setting of an engine's memory; `SettingError` for what is no size."""
+    try:
+        return parse_size(text)
+    except ValueError:
+        raise SettingError("memory_limit", f"{text!r} is not a size", expected="a size such as 2GB or 512MiB") from None
 
 
 def cores() -> int:

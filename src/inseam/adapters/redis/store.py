@@ -35,8 +35,8 @@ class RedisStore(OnlineStore):
 
     A read is one round trip (to each node concerned of a cluster), or none: one server's rows that were read lately are
     remembered until it says that they changed (`inseam.adapters.redis.tracked`). On one server a read sees one state,
-    and a batch is written in whole, mark included, or not at all. On a cluster a reader may see some
-    rows of a batch that is being written and not others; the mark is written when the nodes have all of them.
+    and a batch is written in whole, mark included, or not at all. On a cluster a reader may see some rows of a batch
+    that is being written and not others; the mark is written when the nodes have all of them.
     The URL may say ``timeout`` (of a read, 250ms), ``ttl`` (none), ``connections`` (the most to one node, 8) and
     ``cache`` (what remembered rows may take, 32MB; 0: none are) beside the options of redis-py. With a ttl a table
     vanishes, whole and with its mark, that long after the last write to it. A table that expired row by row would
@@ -173,7 +173,7 @@ class RedisStore(OnlineStore):
         return replies
 
     def _transact(self, commands: Sequence[Addressed]) -> None:
-        """All of them in one piece, however long: a step of tiles that was written in part would count rows twice."""
+        """All of them in one piece, however long: a step of tiles that was written in part cannot be done again."""
         if commands:
             self._exchange([text for text, _ in commands], [slot for _, slot in commands], self._write_seconds)
 

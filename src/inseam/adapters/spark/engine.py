@@ -17,7 +17,7 @@ from inseam.adapters.spark.features import Resources, Side, add_views, by_keys, 
 from inseam.adapters.spark.relation import Source, frame_of, staged_frame, without_numbers
 from inseam.adapters.spark.repeated import NUMBERS, PLACES, places, repeats
 from inseam.adapters.spark.rows import SparkRows
-from inseam.adapters.spark.session import Where, running, session, size
+from inseam.adapters.spark.session import Where, running, session
 from inseam.adapters.spark.shared import (
     Limits,
     Session,
@@ -28,6 +28,7 @@ from inseam.adapters.spark.shared import (
     check_upserts,
     compiled,
     cores,
+    memory_bytes,
     plan_view,
     quote,
     with_system,
@@ -75,7 +76,7 @@ class SparkEngine:
         conf: Mapping[str, str] | None = None,
     ) -> None:
         self._tables = tables
-        self._where = Where(url or f"local[{threads or '*'}]", size(memory_limit), dict(conf or {}))
+        self._where = Where(url or f"local[{threads or '*'}]", memory_bytes(memory_limit), dict(conf or {}))
         self._threads = threads
         self._directory = Path(directory)
         self._staging = Staging(staging or self._directory)

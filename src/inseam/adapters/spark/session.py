@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import sys
 import threading
 import warnings
@@ -66,17 +65,6 @@ class Where:
     @property
     def is_remote(self) -> bool:
         return self.address.startswith("sc://")
-
-
-_UNITS = {"": 0, "K": 10, "M": 20, "G": 30, "T": 40}
-
-
-def size(text: str) -> int:
-    """Bytes of a text such as ``2GB`` or ``512MiB``: powers of 1024, as Spark counts."""
-    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]?)I?B?\s*", text.upper())
-    if match is None:
-        raise SettingError("memory_limit", f"{text!r} is not a size", expected="a size such as 2GB or 512MiB")
-    return int(float(match[1]) * (1 << _UNITS[match[2]]))
 
 
 _lock = threading.Lock()

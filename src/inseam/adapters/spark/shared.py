@@ -10,7 +10,7 @@ from inseam.adapters.duckdb.expression import check_condition, check_expression
 from inseam.adapters.duckdb.features import Source, Work, boundary_of, check_spine, compute, span
 from inseam.adapters.duckdb.relation import Compiled, compiled, source_name, with_system
 from inseam.adapters.duckdb.rows import plain_stream
-from inseam.adapters.duckdb.session import DUCKDB_SHARE, Limits, Session, cores, plain_schema, quote
+from inseam.adapters.duckdb.session import DUCKDB_SHARE, Limits, Session, cores, memory_bytes, plain_schema, quote
 from inseam.adapters.duckdb.spine import read_spine
 from inseam.adapters.duckdb.superseded import check_upserts
 from inseam.adapters.duckdb.view_plan import ViewPlan, check_names, plan_view
@@ -34,6 +34,7 @@ __all__ = [
     "compute",
     "cores",
     "describe",
+    "memory_bytes",
     "plain_schema",
     "plain_stream",
     "plan_view",

@@ -14,23 +14,27 @@ if TYPE_CHECKING:
     import numpy as np
 
 
-class FeatureRows(Protocol):
-    """Online rows of some entities, by column; the arrays of ``columns`` are in the forms of `encoding.to_numpy`.
+class ViewRows(Protocol):
+    """What is known of online rows of some entities: an array a view.
 
-    The other mappings hold an array a view. ``boundaries`` (int64 UTC microseconds) and ``versions`` (int64) mean
-    nothing where ``is_missing``; ``is_stale`` and ``is_missing`` are bool.
+    ``boundaries`` (int64 UTC microseconds) mean nothing where ``is_missing``; ``is_stale`` and ``is_missing`` are bool.
     """
 
     @property
-    def columns(self) -> Mapping[str, np.ndarray]: ...
-    @property
     def boundaries(self) -> Mapping[str, np.ndarray]: ...
-    @property
-    def versions(self) -> Mapping[str, np.ndarray]: ...
     @property
     def is_stale(self) -> Mapping[str, np.ndarray]: ...
     @property
     def is_missing(self) -> Mapping[str, np.ndarray]: ...
+
+
+class FeatureRows(ViewRows, Protocol):
+    """Online rows, by column in the forms of `encoding.to_numpy`; ``versions`` (int64) are as ``boundaries``."""
+
+    @property
+    def columns(self) -> Mapping[str, np.ndarray]: ...
+    @property
+    def versions(self) -> Mapping[str, np.ndarray]: ...
 
 
 class FeatureReading(Protocol):
@@ -40,17 +44,11 @@ class FeatureReading(Protocol):
     def read(self, entities: Sequence[Sequence[Any]], *, at: int) -> FeatureRows: ...
 
 
-class MemberRows(Protocol):
+class MemberRows(ViewRows, Protocol):
     """Online rows of the view that names members: a column of plain values a feature, None for NULL."""
 
     @property
     def values(self) -> Mapping[str, Sequence[Any]]: ...
-    @property
-    def boundaries(self) -> Mapping[str, np.ndarray]: ...
-    @property
-    def is_stale(self) -> Mapping[str, np.ndarray]: ...
-    @property
-    def is_missing(self) -> Mapping[str, np.ndarray]: ...
 
 
 class MemberReading(Protocol):

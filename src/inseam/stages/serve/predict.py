@@ -15,7 +15,7 @@ from inseam.kernel.errors import UnavailableError
 from inseam.kernel.types import Field
 from inseam.ports.bundle import Bundle, BundleManifest
 from inseam.stages.serve.cells import Cells, to_array
-from inseam.stages.serve.endpoint import FeatureReading, FeatureRows, MemberRows
+from inseam.stages.serve.endpoint import FeatureReading, FeatureRows, ViewRows
 from inseam.stages.serve.no_rows import NoRows
 from inseam.stages.serve.request import FEATURES
 
@@ -89,7 +89,7 @@ def _unknown(spec: EndpointSpec, online: FeatureRows, columns: dict[str, np.ndar
     return unknown
 
 
-def is_stale(spec: EndpointSpec, online: FeatureRows | MemberRows, view: str, at: int) -> np.ndarray:
+def is_stale(spec: EndpointSpec, online: ViewRows, view: str, at: int) -> np.ndarray:
     """Which rows of a view are too old: the reader's own judgement, or that of ``max_staleness``."""
     if spec.max_staleness is None:
         return online.is_stale[view]

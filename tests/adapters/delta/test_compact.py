@@ -24,9 +24,9 @@ from inseam.testing.s3 import options
 
 
 def load(number: int, size: int = 2) -> pa.RecordBatchReader:
-    """Rows that tie in all but their place."""
+    """Rows that tie in all but their place, named as no file, digest or identifier can be."""
     stamps = pa.array([1_000 * number] * size).cast(pa.timestamp("us", "UTC"))
-    columns = {"a": [f"{number}-{place}" for place in range(size)], INGESTED_AT: stamps, SEQUENCE: [number] * size}
+    columns = {"a": [f"row {number}-{place}" for place in range(size)], INGESTED_AT: stamps, SEQUENCE: [number] * size}
     return pa.table(columns).to_reader()
 
 
@@ -81,7 +81,7 @@ def test_others_read_it_and_checkpoints_forget_what_was_merged(tmp_path: Path, m
     checkpoint = pq.read_table(tmp_path / "t" / "_delta_log" / f"{10:020d}.checkpoint.parquet")
     assert [checkpoint[kind].combine_chunks().is_valid().sum().as_py() for kind in ("add", "remove")] == [1, 0]
     table = DeltaTable(tmp_path / "t")
-    assert table.to_pyarrow_table(filters=[("a", "=", "7-1")]).num_rows == 1
+    assert table.to_pyarrow_table(filters=[("a", "=", "row 7-1")]).num_rows == 1
     assert table.history(1)[0]["operation"] == "OPTIMIZE"
 
 
@@ -98,7 +98,7 @@ def test_what_others_append_meanwhile_stays(tmp_path: Path) -> None:
             delta.compact("t", fewest=2)
     found = [row["a"] for row in rows(delta, "t")]
     assert len(found) == len(set(found)) == 28
-    assert found[:4] == ["0-0", "0-1", "1-0", "1-1"]
+    assert found[:4] == ["row 0-0", "row 0-1", "row 1-0", "row 1-1"]
 
 
 class KilledError(BaseException):
@@ -149,7 +149,7 @@ def test_files_that_are_gone_meanwhile_are_not_merged(tmp_path: Path, monkeypatc
     monkeypatch.setattr(compact.Compaction, "_commit", late)
     with pytest.raises(ConflictError, match="replaced"):
         delta.compact("t", fewest=2)
-    assert [row["a"] for row in rows(delta, "t")] == ["9-0", "9-1"]
+    assert [row["a"] for row in rows(delta, "t")] == ["row 9-0", "row 9-1"]
     assert files(tmp_path) == 4, "what it wrote is taken back"
     with pytest.raises(NotFoundError):
         delta.compact("nowhere", fewest=2)
@@ -167,19 +167,19 @@ def test_a_row_is_erased_from_merged_files_too_and_counted_once(tmp_path: Path) 
     delta = grown(DeltaTables(tmp_path), 4)
     delta.compact("t", fewest=2)
     delta.append("t", load(4))
-    assert delta.erase("t", {"a": ["1-0", "4-1"]}, is_dry_run=True) == 2
-    assert delta.erase("t", {"a": ["1-0", "4-1"]}) == 2
-    left = [f"{number}-{place}" for number in range(5) for place in range(2)]
-    left = [a for a in left if a not in ("1-0", "4-1")]
+    assert delta.erase("t", {"a": ["row 1-0", "row 4-1"]}, is_dry_run=True) == 2
+    assert delta.erase("t", {"a": ["row 1-0", "row 4-1"]}) == 2
+    left = [f"row {number}-{place}" for number in range(5) for place in range(2)]
+    left = [a for a in left if a not in ("row 1-0", "row 4-1")]
     assert [row["a"] for row in rows(delta, "t")] == left
-    assert [row["a"] for row in rows(delta, "t", 2)] == ["0-0", "0-1", "1-1", "2-0", "2-1"]
+    assert [row["a"] for row in rows(delta, "t", 2)] == ["row 0-0", "row 0-1", "row 1-1", "row 2-0", "row 2-1"]
     assert delta.compact("t", fewest=2) == Compacted(6, 2, 1), (
         "files from which rows were erased are merged like others"
     )
     assert [row["a"] for row in rows(delta, "t")] == left
-    assert delta.erase("t", {"a": ["0-0"]}) == 1
+    assert delta.erase("t", {"a": ["row 0-0"]}) == 1
     assert [row["a"] for row in rows(delta, "t")] == left[1:]
-    assert not any(b"4-1" in path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
+    assert not any(b"row 4-1" in path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
 
 
 def test_in_an_object_store_too(endpoint: str, home: str) -> None:

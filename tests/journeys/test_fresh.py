@@ -5,10 +5,12 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 import numpy as np
 import pytest
@@ -21,6 +23,7 @@ from inseam.adapters.lmdb.store import LmdbStore
 from inseam.ir import tile_fold
 from inseam.ir.aggregates import DERIVED, AggregateKind, AggregateSpec
 from inseam.ir.relation import Relation
+from inseam.ir.tile_key import entity_part
 from inseam.ir.tile_measure import FAMILIES
 from inseam.ir.windows import WindowedAggregate
 from inseam.kernel.clock import DAY, HOUR, SECOND, Step
@@ -30,6 +33,7 @@ from inseam.ports.online import OnlineStore
 from inseam.run.receipt import recompute
 from inseam.stages.features.fetch import FeatureReader
 from inseam.stages.features.freshen import Freshened, Freshener
+from inseam.stages.features.tile_table import APPLIED, drop_tiles, tile_table
 from inseam.testing import oracle
 from inseam.testing.contracts.engine import assert_same
 from inseam.testing.worlds import SCHEMA, World, question, views, worlds
@@ -60,6 +64,19 @@ class Mortal:
         return getattr(self._store, name)
 
 
+class Torn(Mortal):
+    """The same where a write is whole for an entity alone: one that is killed leaves some of them, without the mark."""
+
+    is_one_state = False
+    deaths = 0
+
+    def write(self, table: str, rows: Sequence[tuple[bytes, bytes | None]], mark: bytes | None = None) -> None:
+        if self.left == 0:
+            self.deaths += 1
+            self._store.write(table, [row for row in rows if crc32(entity_part(row[0])) >> self.deaths % 8 & 1])
+        super().write(table, rows, mark)
+
+
 @dataclass
 class Place:
     engine: DuckdbEngine
@@ -68,12 +85,12 @@ class Place:
     drawn: list[Any] = field(default_factory=list)
 
 
-@pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+@pytest.fixture(scope="module", params=[Mortal, Torn])
+def place(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     root = tmp_path_factory.mktemp("fresh")
     tables = DeltaTables(root / "tables")
     store = LmdbStore(Path(root / "online"))
-    yield Place(DuckdbEngine(tables, directory=root / "spill", memory_limit="512MB"), tables, Mortal(store))
+    yield Place(DuckdbEngine(tables, directory=root / "spill", memory_limit="512MB"), tables, request.param(store))
     store.close()
 
 
@@ -125,7 +142,7 @@ def _logged(cell: Any, type_: DataType) -> Any:
 
 @pytest.mark.parametrize("inline", [1, 64])
 @settings(
-    deadline=None, max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+    deadline=None, max_examples=6, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 )
 @given(data=st.data(), world=worlds())
 def test_reads_at_any_instant_give_the_value_of_the_boundary_that_they_name(
@@ -202,6 +219,103 @@ def test_a_step_without_rows_writes_no_entity_and_history_builds_anew(place: Pla
     assert step(13 * SECOND).rows == 0, "history is asked for by its number"
     assert step(14 * SECOND, history=1).rows == 3
     assert read(14 * SECOND) == 2
+
+
+def test_a_writer_that_is_killed_at_any_write_counts_no_row_twice_and_loses_none(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tile_fold, "INLINE", 1)
+    view = WindowedAggregate(
+        "killed", Relation("sources/killed", "at", SCHEMA), ("customer",), Step(SECOND), 0,
+        (
+            AggregateSpec("ever", AggregateKind.COUNT, DataType.INT64, None, None),
+            AggregateSpec("lately", AggregateKind.COUNT, DataType.INT64, None, 3 * SECOND),
+        ),
+    )  # fmt: skip
+    row = dict.fromkeys((*SCHEMA.names, "known", "seq"), None)
+    customers, deaths = range(12), 0
+
+    def arrive(number: int) -> None:
+        known = number * SECOND
+        rows = [{**row, "customer": one, "ts": known - 1, "known": known, "seq": known + one} for one in customers]
+        place.tables.append(view.relation.table, World(tuple(rows), ()).table().to_reader())
+
+    arrive(0)
+    arrive(1)
+    for number in range(1, 9):
+        for kill_after in (*range(6), None):
+            place.store.left = kill_after
+            freshener = Freshener(
+                view, FINGERPRINT, engine=place.engine, tables=place.tables, store=place.store,
+                batch_rows=8, batch_entities=5,
+            )  # fmt: skip
+            try:
+                freshener.step(number * SECOND, 0)
+                break
+            except KilledError:
+                deaths += 1
+        place.store.left = None
+        reader = FeatureReader(place.store, [(view, FINGERPRINT)], key_schema(view), fresh=["killed"])
+        found = reader.read([(one,) for one in customers], at=number * SECOND)
+        assert list(found.values["ever"]) == [number + 1] * len(customers)
+        assert list(found.values["lately"]) == [min(3, number + 1)] * len(customers)
+        arrive(number + 1)
+    assert deaths > 20
+
+
+class Apart:
+    """A store whose reads are whole for an entity alone: something happens between those of a read's rows."""
+
+    is_one_state = False
+
+    def __init__(self, store: OnlineStore, *, is_applied_first: bool) -> None:
+        self._store = store
+        self._is_applied_first = is_applied_first
+        self.between: Callable[[], object] = lambda: None
+
+    def read(self, tables: Sequence[str], keys: Sequence[Sequence[bytes]]) -> list[list[bytes | None]]:
+        own = list(keys[0])
+        early = [key for key in own if (key == APPLIED) is self._is_applied_first]
+        held = dict(zip(early, self._store.read(tables, [early])[0], strict=True))
+        between, self.between = self.between, lambda: None
+        between()
+        late = [key for key in own if key not in held]
+        held.update(zip(late, self._store.read(tables, [late])[0], strict=True))
+        return [[held[key] for key in own]]
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+
+@pytest.mark.parametrize("is_applied_first", [True, False])
+def test_rows_that_are_older_than_what_is_applied_are_not_taken_for_its_own(
+    place: Place, is_applied_first: bool
+) -> None:
+    table = f"sources/apart_{is_applied_first}"
+    view = WindowedAggregate(
+        f"apart_{is_applied_first}", Relation(table, "at", SCHEMA), ("customer",), Step(SECOND), 0,
+        (AggregateSpec("n", AggregateKind.COUNT, DataType.INT64, None, None),),
+    )  # fmt: skip
+    row = dict.fromkeys((*SCHEMA.names, "known", "seq"), None)
+
+    def step(number: int) -> None:
+        world = World(({**row, "customer": 1, "ts": 0, "known": number * SECOND, "seq": number},), ())
+        place.tables.append(table, world.table().to_reader())
+        made = Freshener(view, FINGERPRINT, engine=place.engine, tables=place.tables, store=place.store)
+        assert made.step(number * SECOND, 0).boundary == number * SECOND
+
+    apart: Any = Apart(place.store, is_applied_first=is_applied_first)
+    reader = FeatureReader(apart, [(view, FINGERPRINT)], key_schema(view), fresh=[view.name])
+    step(1)
+    for number in range(2, 6):
+        apart.between = partial(step, number)
+        found = reader.one({"customer": 1}, at=DAY)
+        assert found.boundaries[view.name] == found.values["n"] * SECOND
+        assert found.values["n"] == number
+    assert reader.one({"customer": 2}, at=DAY).is_missing[view.name]
+    apart.between = partial(drop_tiles, place.store, tile_table(view.name, FINGERPRINT))
+    with pytest.raises(UnavailableError, match="built anew"):
+        reader.one({"customer": 1}, at=DAY)
 
 
 def test_before_the_first_step_nothing_is_read(place: Place) -> None:

@@ -86,6 +86,9 @@ def _protocol(item: Any) -> str:
         if inspect.isfunction(method) and (not name.startswith("_") or name == "__call__"):
             text = prose(method.__doc__ or "")
             parts.append(f"```python\n{signature(name, method)}\n```\n\n{text}\n")
+        elif isinstance(method, property):
+            kind = inspect.signature(method.fget).return_annotation
+            parts.append(f"```python\n{name}: {kind}\n```\n\n{prose(method.__doc__ or '')}\n")
     return "\n".join(parts)
 
 

@@ -57,6 +57,11 @@ class Heads:
         self.tiles = Tiles.decode(layout, [body for body, _ in kept], [n for _, n in kept])
 
 
+def boundary_of(head: bytes) -> int:
+    """The boundary at which a head, or a chunk, was written."""
+    return int(HEAD.unpack_from(head)[0])
+
+
 def touched(layout: TileLayout, heads: Heads, rows: Rows, boundary: int) -> list[Place]:
     """The chunks that must be read before these rows are folded."""
     coarse = rows.ts - rows.ts % layout.coarse

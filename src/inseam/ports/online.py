@@ -9,11 +9,12 @@ from typing import Protocol
 class OnlineStore(Protocol):
     """Keys and rows are bytes made by `inseam.ir.online_row`; ``table`` is a view under one fingerprint.
 
-    Every store promises that a row is of one write, under the boundary that it names, that no reader sees it go back,
-    and that no mark is ever there without the rows that were written before it and with it. All but a cluster of Redis
-    promise more: a read sees one state of all tables, a write happens in whole or not at all. On a cluster a read may
-    fall between the rows of a batch, and a write that was killed leaves some of them: they are written again by who
-    goes on after the mark. `inseam.testing.contracts.online` has a suite for each.
+    Every store promises that a table's rows of one entity (`inseam.ir.tile_key.entity_part`) are of one write, that no
+    reader sees them go back, and that no mark is ever there without the rows that were written before it and with it.
+    All but a cluster of Redis promise more (``is_one_state``): a read sees one state of all tables, a write happens in
+    whole or not at all. On a cluster a read may fall between the entities of a batch, and a write that was killed
+    leaves some of them: they are written again by who goes on after the mark. `inseam.testing.contracts.online` has a
+    suite for each.
 
     A reader is one such object. A store on a server may answer a read from what it has read before: what another
     process wrote is then seen up to a second late, but never is anything from before what this object has shown or
@@ -26,6 +27,10 @@ class OnlineStore(Protocol):
 
     is_shared: bool
     """Whether other machines reach it: it may then be pickled, with its URL, and written there too."""
+
+    @property
+    def is_one_state(self) -> bool:
+        """Whether reads and writes are transactions over all that they name, and not an entity's alone."""
 
     def write(self, table: str, rows: Sequence[tuple[bytes, bytes | None]], mark: bytes | None = None) -> None:
         """Put rows, then the table's mark when one is given; durable on return, as far as the store's server is.

@@ -22,6 +22,7 @@ class LmdbStore:
     """
 
     is_shared = False
+    is_one_state = True
 
     def __init__(self, path: Path, *, map_size_bytes: int = 1 << 30, is_readonly: bool = False) -> None:
         self._is_readonly = is_readonly

@@ -32,6 +32,7 @@ class PostgresStore(OnlineStore):
     """
 
     is_shared = True
+    is_one_state = True
 
     def __init__(self, url: str | Path, *, namespace: str = "") -> None:
         self._given = str(url), namespace

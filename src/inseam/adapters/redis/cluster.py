@@ -6,14 +6,15 @@ import threading
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
+from itertools import islice
 from typing import Any
 
 import hiredis
 from redis.exceptions import ConnectionError as LostError
 
 from inseam.adapters.redis.fault import LATE, LOST
-from inseam.adapters.redis.layout import Read
-from inseam.adapters.redis.link import Links
+from inseam.adapters.redis.layout import Read, read_many, reply_count
+from inseam.adapters.redis.link import Link, Links, first_error
 
 Node = tuple[str, int]
 _SLOTS = hiredis.pack_command((b"CLUSTER", b"SLOTS"))
@@ -57,8 +58,22 @@ class Cluster:
             self._learn(deadline)
 
     def read(self, reads: Sequence[Read], slots: Sequence[int], deadline: float) -> list[Any]:
-        """Nothing is remembered: what nodes push is in no order with each other, nor with slots that move."""
-        return self.exchange([*map(b"".join, reads)], slots, deadline)
+        """Rows of one bucket are of one state.
+
+        Nothing is remembered: what nodes push is in no order with each other, nor with slots that move.
+        """
+        together: dict[bytes, list[int]] = {}
+        for place, (head, _) in enumerate(reads):
+            together.setdefault(head, []).append(place)
+        groups = list(together.values())
+        commands = [_read_command(reads, group) for group in groups]
+        found = self.exchange(commands, [slots[group[0]] for group in groups], deadline)
+        replies: list[Any] = [None] * len(reads)
+        for group, reply in zip(groups, found, strict=True):
+            rows = reply if len(group) > 1 and isinstance(reply, list) else [reply] * len(group)
+            for place, row in zip(group, rows, strict=True):
+                replies[place] = row
+        return replies
 
     def everywhere(self, command: bytes, deadline: float) -> list[Any]:
         replies = []
@@ -89,7 +104,7 @@ class Cluster:
                 link.send(b"".join([commands[place] for place in group]), deadline)
                 flights.append((link, group))
             for link, group in flights:
-                for place, reply in zip(group, link.receive(len(group), deadline), strict=True):
+                for place, reply in zip(group, _received(link, [commands[p] for p in group], deadline), strict=True):
                     replies[place] = reply
         for place, reply in enumerate(replies):
             if _fault(reply).startswith("ASK"):
@@ -101,7 +116,8 @@ class Cluster:
         host, _, port = redirection.split()[2].rpartition(":")
         with self._links((host or self._seed.address.host, int(port))).borrow(deadline) as link:
             link.send(_ASKING + command, deadline)
-            return link.receive(2, deadline)[1]
+            link.receive(1, deadline)
+            return _received(link, [command], deadline)[0]
 
     def _learn(self, deadline: float) -> None:
         """Take the owners of the slots from the first node that answers."""
@@ -129,6 +145,24 @@ class Cluster:
             if found is None:
                 found = self._nodes[node] = Links(self._seed.address.at(*node), self._connections)
             return found
+
+
+def _read_command(reads: Sequence[Read], group: Sequence[int]) -> bytes:
+    """One for all rows of a bucket."""
+    if len(group) == 1:
+        return b"".join(reads[group[0]])
+    return read_many(reads[group[0]][0], [reads[place][1] for place in group])
+
+
+def _received(link: Link, commands: Sequence[bytes], deadline: float) -> list[Any]:
+    """A reply for each command: of a transaction what it came to, or why it was not done."""
+    counts = [reply_count(command) for command in commands]
+    replies = iter(link.receive(sum(counts), deadline))
+    found = []
+    for count in counts:
+        own = list(islice(replies, count))
+        found.append(own[-1] if count == 1 or isinstance(own[-1], list) else first_error(own))
+    return found
 
 
 def _owners(ranges: list[Any], host: str) -> list[Node | None]:

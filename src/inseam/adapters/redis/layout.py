@@ -7,10 +7,12 @@
 A table is cut into `BUCKETS` hashes by its keys. So a cluster spreads it over all nodes, while one entity's rows of
 all tables share a slot (the hash tag is the bucket's number alone); a table is counted, sized, expired and dropped by
 its buckets, in a number of steps that does not grow with its rows; and a row costs a hash's field, half of a key.
+An entity's tiles share a bucket (`inseam.ir.tile_key`), which is as much as a cluster reads and writes in one state.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 from urllib.parse import quote
 from zlib import crc32
@@ -18,12 +20,14 @@ from zlib import crc32
 import hiredis
 from redis.crc import key_slot
 
+from inseam.ir.tile_key import entity_part
+
 BUCKETS = 1024
 """Part of the layout: a store that was written with another number cannot be read."""
 
 
 def bucket(key: bytes) -> int:
-    return crc32(key) & (BUCKETS - 1)
+    return crc32(entity_part(key)) & (BUCKETS - 1)
 
 
 BUCKET_SLOTS = tuple(key_slot(b"%04d" % number) for number in range(BUCKETS))
@@ -33,6 +37,19 @@ BUCKET_SLOTS = tuple(key_slot(b"%04d" % number) for number in range(BUCKETS))
 def command(*words: bytes) -> bytes:
     packed: bytes = hiredis.pack_command(words)
     return packed
+
+
+MULTI, EXEC = command(b"MULTI"), command(b"EXEC")
+
+
+def both(first: bytes, second: bytes) -> bytes:
+    """Two commands about one bucket that are one transaction."""
+    return MULTI + first + second + EXEC
+
+
+def reply_count(text: bytes) -> int:
+    """How many replies a command has, or `both`, of which the last is what it came to."""
+    return 4 if text.startswith(MULTI) else 1
 
 
 Read = tuple[bytes, bytes]
@@ -48,9 +65,19 @@ def read_tail(key: bytes) -> bytes:
     return b"%d\r\n%b\r\n" % (len(key), key)
 
 
+def read_many(head: bytes, tails: Sequence[bytes]) -> bytes:
+    """The command that reads several rows of one bucket in one state (``HMGET``)."""
+    keys = b"".join([b"$" + tail for tail in tails])
+    return b"*%d\r\n$5\r\nHMGET\r\n" % (2 + len(tails)) + _bucket_of(head) + keys
+
+
 def life(head: bytes) -> bytes:
     """The command that asks how long the bucket of a read has to live (``PTTL``)."""
-    return b"*2\r\n$4\r\nPTTL\r\n" + head[len(b"*3\r\n$4\r\nHGET\r\n") : -len(b"$")]
+    return b"*2\r\n$4\r\nPTTL\r\n" + _bucket_of(head)
+
+
+def _bucket_of(head: bytes) -> bytes:
+    return head[len(b"*3\r\n$4\r\nHGET\r\n") : -len(b"$")]
 
 
 class Layout:

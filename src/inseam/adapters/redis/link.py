@@ -16,12 +16,12 @@ import hiredis
 from hiredis import PushNotification
 
 from inseam.adapters.redis.address import Address
+from inseam.adapters.redis.layout import EXEC, MULTI
 from inseam.ports.pool import Pool
 
 _READ_BYTES = 1 << 16
 PARTIAL = object()
 """What the reader gives when no reply is whole yet."""
-_MULTI, _EXEC = hiredis.pack_command((b"MULTI",)), hiredis.pack_command((b"EXEC",))
 
 
 class Link:
@@ -36,12 +36,11 @@ class Link:
         """The replies of commands that are one transaction: no other client's commands fall between them."""
         if len(commands) == 1:
             return self.pipeline(commands, deadline)
-        self.send(b"".join((_MULTI, *commands, _EXEC)), deadline)
+        self.send(b"".join((MULTI, *commands, EXEC)), deadline)
         *queued, done = self.receive(len(commands) + 2, deadline)
         if isinstance(done, list):
             return done
-        # Nothing was done. The first error says why, the last one only that.
-        return [next(reply for reply in (*queued, done) if isinstance(reply, hiredis.ReplyError))] * len(commands)
+        return [first_error((*queued, done))] * len(commands)
 
     def pipeline(self, commands: Sequence[bytes], deadline: float) -> list[Any]:
         """The replies of commands between which those of others may fall."""
@@ -87,6 +86,11 @@ class Links(Pool[Link]):
     def __init__(self, address: Address, size: int) -> None:
         super().__init__(lambda deadline: Link(address, deadline), size)
         self.address = address
+
+
+def first_error(replies: Sequence[Any]) -> hiredis.ReplyError:
+    """Of a transaction that was not done: it says why, the last one says only that."""
+    return next(reply for reply in replies if isinstance(reply, hiredis.ReplyError))
 
 
 def _left(deadline: float) -> float:

@@ -9,12 +9,11 @@ from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Any
-from zlib import crc32
 
 from inseam.adapters.redis.address import Address
 from inseam.adapters.redis.eviction import INFO, refuse_eviction
 from inseam.adapters.redis.fault import FAULTS, refuse_errors, translated
-from inseam.adapters.redis.layout import BUCKET_SLOTS, BUCKETS, Layout, Read, command, read_tail
+from inseam.adapters.redis.layout import BUCKET_SLOTS, Layout, Read, both, bucket, command, read_tail
 from inseam.adapters.redis.server import Server, find_server
 from inseam.kernel.errors import SettingError
 from inseam.ports.online import OnlineStore
@@ -25,7 +24,6 @@ _CHUNK_BYTES = 4 << 20
 _READ_SECONDS, _WRITE_SECONDS = 0.25, 30.0
 _CONNECTIONS = 8
 _CACHE_BYTES = 32_000_000
-_MASK = BUCKETS - 1
 Addressed = tuple[bytes, int]
 """A packed command and the slot of its key."""
 
@@ -35,8 +33,9 @@ class RedisStore(OnlineStore):
 
     A read is one round trip (to each node concerned of a cluster), or none: one server's rows that were read lately are
     remembered until it says that they changed (`inseam.adapters.redis.tracked`). On one server a read sees one state,
-    and a batch is written in whole, mark included, or not at all. On a cluster a reader may see some rows of a batch
-    that is being written and not others; the mark is written when the nodes have all of them.
+    and a batch is written in whole, mark included, or not at all. On a cluster that holds for
+    the rows of a table's bucket, in which an entity's lie together: a reader may see some entities of a batch that is
+    being written and not others; the mark is written when the nodes have all of them.
     The URL may say ``timeout`` (of a read, 250ms), ``ttl`` (none), ``connections`` (the most to one node, 8) and
     ``cache`` (what remembered rows may take, 32MB; 0: none are) beside the options of redis-py. With a ttl a table
     vanishes, whole and with its mark, that long after the last write to it. A table that expired row by row would
@@ -68,6 +67,14 @@ class RedisStore(OnlineStore):
     def __repr__(self) -> str:
         return f"RedisStore({self._address.name!r})"
 
+    @property
+    def is_one_state(self) -> bool:
+        """Whether it is one server: which it is asked once, at the first use of the store."""
+        server = self._server
+        if server is not None:
+            return server.is_one_state
+        return self._ask(lambda server, _: [server.is_one_state], self._write_seconds)[0] is True
+
     def read(self, tables: Sequence[str], keys: Sequence[Sequence[bytes]]) -> list[list[bytes | None]]:
         reads: list[Read] = []
         slots: list[int] = []
@@ -75,7 +82,7 @@ class RedisStore(OnlineStore):
         for table, asked in zip(tables, keys, strict=True):
             found = tails.get(id(asked))
             if found is None:  # views of the same entities are asked for the same list
-                found = tails[id(asked)] = [(crc32(key) & _MASK, read_tail(key)) for key in asked]
+                found = tails[id(asked)] = [(bucket(key), read_tail(key)) for key in asked]
             heads = self._layout.heads(table)
             reads += [(heads[number], tail) for number, tail in found]
             slots += [BUCKET_SLOTS[number] for number, _ in found]
@@ -100,7 +107,7 @@ class RedisStore(OnlineStore):
             act = b"PEXPIREAT" if end else b"PERSIST"
             commands = chain(commands, self._each_bucket(table, act, after=end), [(command(act, key, *end), slot)])
         last = [] if mark is None else [(command(b"SET", key, mark, *((b"PXAT", *end) if end else ())), slot)]
-        if self._is_one_state():
+        if self.is_one_state:
             self._transact([*commands, *last])
         else:
             self._change(commands)
@@ -136,14 +143,18 @@ class RedisStore(OnlineStore):
         put: dict[int, list[bytes]] = {}
         gone: dict[int, list[bytes]] = {}
         for key, row in rows:
-            number = crc32(key) & _MASK
+            number = bucket(key)
             if row is None:
                 gone.setdefault(number, []).append(key)
             else:
                 put.setdefault(number, []).extend((key, row))
-        for act, buckets in ((b"HSET", put), (b"HDEL", gone)):
-            for number, words in buckets.items():
-                yield command(act, self._layout.bucket(table, number), *words), BUCKET_SLOTS[number]
+        for number in put.keys() | gone.keys():
+            place, slot = self._layout.bucket(table, number), BUCKET_SLOTS[number]
+            acts = ((b"HSET", put.get(number)), (b"HDEL", gone.get(number)))
+            commands = [command(act, place, *words) for act, words in acts if words]
+            if len(commands) == 2 and not self.is_one_state:
+                commands = [both(*commands)]
+            yield from ((text, slot) for text in commands)
 
     def _bytes(self, table: str) -> int:
         key, slot = self._layout.mark(table)
@@ -193,9 +204,6 @@ class RedisStore(OnlineStore):
             return request(self._server or self._find(deadline), deadline)
         except FAULTS as error:
             raise translated(error, self._address.name) from error
-
-    def _is_one_state(self) -> bool:
-        return self._ask(lambda server, _: [server.is_one_state], self._write_seconds)[0] is True
 
     def _find(self, deadline: float) -> Server:
         with self._lock:

@@ -11,6 +11,7 @@ from inseam.ir.entity_key import EntityKey
 from inseam.ir.online_key import KeyCodec
 from inseam.ir.records import TrainingSetRecord
 from inseam.ir.tile_fold import Heads
+from inseam.ir.tile_key import chunk_key, head_key
 from inseam.ir.tiles import BASE
 from inseam.ir.windows import WindowedAggregate
 from inseam.kernel import clock
@@ -21,7 +22,7 @@ from inseam.ports.ledger import Ledger
 from inseam.ports.online import OnlineStore
 from inseam.ports.training_rows import count_rows
 from inseam.stages.features.mark import COMMITTED, Mark
-from inseam.stages.features.tile_table import TileMark, chunk_key, head_key
+from inseam.stages.features.tile_table import TileMark, drop_tiles
 
 
 def online_keys(view: WindowedAggregate, key: EntityKey, engine: Engine) -> list[bytes]:
@@ -66,7 +67,7 @@ def forget_tiles(store: OnlineStore, table: str, keys: Sequence[bytes], *, is_dr
     if is_dry_run or mark is None:
         return len(held)
     if mark.target is not None:
-        store.drop(table)
+        drop_tiles(store, table)
     elif held:
         heads = Heads(mark.shape.layout, [head for _, head in held])
         chunked = (heads.level == 1) & (heads.tiles.starts != BASE)

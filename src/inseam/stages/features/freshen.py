@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import compress
 
 import msgspec
 import pyarrow as pa
@@ -11,7 +12,8 @@ import pyarrow.compute as pc
 
 from inseam.ir.arrival import known_after
 from inseam.ir.relation import INGESTED_AT
-from inseam.ir.tile_fold import Heads, fold, touched
+from inseam.ir.tile_fold import Heads, boundary_of, fold, touched
+from inseam.ir.tile_key import chunk_key, head_key
 from inseam.ir.tile_lift import UNKNOWN
 from inseam.ir.tiles import TileLayout
 from inseam.ir.windows import WindowedAggregate
@@ -21,7 +23,7 @@ from inseam.ports.online import OnlineStore
 from inseam.ports.progress import Progress, silent
 from inseam.ports.tables import Tables
 from inseam.stages.features.tile_rows import EntityRows, RowReader
-from inseam.stages.features.tile_table import APPLIED, Shape, TileMark, applied, chunk_key, head_key, tile_table
+from inseam.stages.features.tile_table import APPLIED, Shape, TileMark, applied, drop_tiles, tile_table
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +43,9 @@ class Freshened:
 class Freshener:
     """The one writer of a view's tiles: whoever makes steps holds the view's lease.
 
-    A step that was killed is finished by the next, from the snapshot on which it began, entity by entity.
+    A step that was killed is finished by the next, from the snapshot on which it began, entity by entity: a head that
+    names the boundary already has its rows. A build that was killed goes on too, or begins anew where a write is whole
+    for an entity alone: its batches may share entities.
     """
 
     def __init__(
@@ -91,8 +95,8 @@ class Freshener:
         version = self._tables.snapshot(self.view.relation.table).version
         goal = self.view.boundary(through)
         shape = Shape.of(self._layout)
-        if mark is None or (mark.shape, mark.history) != (shape, history):
-            self._store.drop(self._table)
+        if mark is None or (mark.shape, mark.history) != (shape, history) or self._is_torn(mark):
+            drop_tiles(self._store, self._table)
             mark = TileMark(
                 None, version, is_whole=False, history=history, shape=shape, target=goal, target_version=version
             )
@@ -105,6 +109,10 @@ class Freshener:
             rows, entities = rows + more, entities + changed
         assert mark.boundary is not None  # a build or a step has just ended
         return Freshened(self.view.name, mark.boundary, mark.version, rows, entities)
+
+    def _is_torn(self, mark: TileMark) -> bool:
+        """Whether a batch of a build may be there in part, with nothing that says which."""
+        return mark.boundary is None and not self._store.is_one_state
 
     def _apply(self, mark: TileMark) -> tuple[TileMark, int, int]:
         """The rows between the mark's boundary and its target, all of an entity's at once."""
@@ -122,7 +130,7 @@ class Freshener:
         for batch in found.batches(self._batch_entities, mark.done):
             if pending:
                 self._store.write(self._table, pending, mark.encode())
-            pending = self._folded(batch, mark)
+            pending = self._folded(batch, mark, skips_done=True)
             mark = msgspec.structs.replace(mark, done=mark.done + len(batch.keys))
         return self._end(mark, pending, is_whole=is_whole), table.num_rows, len(found.keys)
 
@@ -137,7 +145,7 @@ class Freshener:
             mark = msgspec.structs.replace(mark, done=mark.done + table.num_rows)
             found = self._reader.of(kept)
             entities += len(found.keys)
-            self._store.write(self._table, self._folded(found, mark), mark.encode())
+            self._store.write(self._table, self._folded(found, mark, skips_done=False), mark.encode())
             self._progress(f"build {self.view.name}", mark.done)
         # What an earlier process left out it has not told.
         return self._end(mark, [], is_whole=began == 0 and not has_later), mark.done - began, entities
@@ -156,13 +164,17 @@ class Freshener:
         if count:
             yield pa.Table.from_batches(held, stream.schema)
 
-    def _folded(self, batch: EntityRows, mark: TileMark) -> list[tuple[bytes, bytes | None]]:
-        """The heads and chunks of some entities with their new rows in them."""
+    def _folded(self, batch: EntityRows, mark: TileMark, *, skips_done: bool) -> list[tuple[bytes, bytes | None]]:
+        """The heads and chunks of some entities with their new rows in them; not of those that have them already."""
         assert mark.target is not None
+        held = self._store.read([self._table], [[head_key(key) for key in batch.keys]])[0]
+        if skips_done:
+            is_new = [head is None or boundary_of(head) != mark.target for head in held]
+            batch, held = batch.only(is_new), list(compress(held, is_new))
         if not batch.keys:
             return []
         keys = [head_key(key) for key in batch.keys]
-        heads = Heads(self._layout, self._store.read([self._table], [keys])[0])
+        heads = Heads(self._layout, held)
         places = touched(self._layout, heads, batch.rows, mark.target)
         asked = [chunk_key(batch.keys[entity], start) for entity, start in places]
         chunks = dict(zip(places, self._store.read([self._table], [asked])[0], strict=True)) if places else {}
@@ -171,9 +183,11 @@ class Freshener:
         return [*zip(keys, made.heads, strict=True), *moved]
 
     def _end(self, mark: TileMark, rows: list[tuple[bytes, bytes | None]], *, is_whole: bool) -> TileMark:
-        """The target is applied: the last rows, and what says so, in one transaction."""
+        """The target is applied: the last rows, and then what says so, which no reader may see before them."""
         assert mark.target is not None
+        if rows:
+            self._store.write(self._table, rows, mark.encode())
         ended = TileMark(mark.target, mark.target_version, is_whole, mark.history, mark.shape)
         said = (APPLIED, applied(mark.target, mark.target_version, self._layout))
-        self._store.write(self._table, [*rows, said], ended.encode())
+        self._store.write(self._table, [said], ended.encode())
         return ended

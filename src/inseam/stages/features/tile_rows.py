@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import compress
 
 import numpy as np
 import pyarrow as pa
@@ -26,6 +27,15 @@ class EntityRows:
 
     keys: list[bytes]
     rows: Rows
+
+    def only(self, chosen: Sequence[bool]) -> EntityRows:
+        """The rows of the entities that are ``chosen``."""
+        if all(chosen):
+            return self
+        mask = np.array(chosen, bool)
+        part = np.flatnonzero(mask[self.rows.entity])
+        rows = Rows((np.cumsum(mask) - 1)[self.rows.entity[part]], self.rows.ts[part], self.rows.tiles.take(part))
+        return EntityRows(list(compress(self.keys, chosen)), rows)
 
     def batches(self, entities: int, skipped: int = 0) -> Iterator[EntityRows]:
         """The same by ``entities`` at a time, without the first ``skipped``."""

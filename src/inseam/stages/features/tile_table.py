@@ -1,41 +1,24 @@
-"""Where a view's tiles stand in the online store: keys, the row that says what is applied, and the mark."""
+"""Where a view's tiles stand in the online store: their table, the row that says what is applied, and the mark."""
 
 from __future__ import annotations
 
 import struct
-from hashlib import blake2b
 
 import msgspec
 
-from inseam.ir.online_key import MAX_KEY
 from inseam.ir.tile_measure import Measure
 from inseam.ir.tiles import TileLayout
 from inseam.kernel.types import DataType
+from inseam.ports.online import OnlineStore
 
 APPLIED = b"m"
 """The key of the row that says what every entity of the table is good for: see `applied`. No entity has it."""
 _APPLIED = struct.Struct("<qi4s")
-_LONGEST = MAX_KEY - 9
 
 
 def tile_table(view: str, fingerprint: str) -> str:
     """The name of the store's table for the tiles of a view under one fingerprint."""
     return f"{view}@{fingerprint}/tiles"
-
-
-def head_key(entity: bytes) -> bytes:
-    """The key of an entity's head, from its key of `online_key`."""
-    return b"h" + _short(entity)
-
-
-def chunk_key(entity: bytes, start: int) -> bytes:
-    """The key of an entity's chunk: next to its others, in order of time."""
-    return b"c" + _short(entity) + struct.pack(">Q", start + (1 << 63))
-
-
-def _short(entity: bytes) -> bytes:
-    # No key of `online_key` begins with a 2 and is as long.
-    return entity if len(entity) <= _LONGEST else b"\x02" + blake2b(entity, digest_size=32).digest()
 
 
 def applied(boundary: int, version: int, layout: TileLayout) -> bytes:
@@ -48,6 +31,13 @@ def read_applied(row: bytes) -> tuple[int, int, bytes]:
     """(boundary, version, the layout's digest)."""
     boundary, version, digest = _APPLIED.unpack(row)
     return boundary, version, digest
+
+
+def drop_tiles(store: OnlineStore, table: str) -> None:
+    """Destroy a view's tiles. What says that they are applied goes first: no reader may take one that is gone for an
+    entity that was never there."""
+    store.write(table, [(APPLIED, None)])
+    store.drop(table)
 
 
 class Shape(msgspec.Struct, frozen=True):
@@ -74,7 +64,7 @@ class Shape(msgspec.Struct, frozen=True):
 
 
 class TileMark(msgspec.Struct, frozen=True):
-    """How far a view's tiles are, written in one transaction with them."""
+    """How far a view's tiles are, written with them."""
 
     boundary: int | None
     """The boundary that is applied whole; None while the tiles are being built."""

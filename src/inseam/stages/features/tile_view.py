@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,14 +10,23 @@ import numpy as np
 from inseam.ir.derived import core, finisher
 from inseam.ir.online_row import RowCodec
 from inseam.ir.tile_fold import HEAD
+from inseam.ir.tile_key import chunk_key, head_key
 from inseam.ir.tile_read import TileWindows
 from inseam.ir.windows import WindowedAggregate
 from inseam.kernel.errors import ConflictError, DefinitionError, UnavailableError
 from inseam.ports.online import OnlineStore
-from inseam.stages.features.tile_table import APPLIED, TileMark, chunk_key, head_key, read_applied, tile_table
+from inseam.stages.features.tile_table import APPLIED, TileMark, read_applied, tile_table
 
 _TRIES = 5
 _NEVER = -(1 << 63)
+
+
+class Question(list[bytes]):
+    """The keys of one read; ``applied``: the row under `APPLIED` that was known before it."""
+
+    def __init__(self, keys: Iterable[bytes], applied: bytes | None) -> None:
+        super().__init__(keys)
+        self.applied = applied
 
 
 class TileView:
@@ -25,6 +34,10 @@ class TileView:
 
     An entity's head has every row that is known at the head's boundary, and none came for it until the boundary that
     is applied: its values are right at each one between the two. A read takes the newest that is readable.
+
+    Where a read is not of one state, an entity's rows are, and they may be older than what the same read says is
+    applied: it is believed when it was known before. An entity is taken for one that was never there when a second
+    read does not find it either, for the tiles may have been going away during the first.
     """
 
     def __init__(self, view: WindowedAggregate, fingerprint: str, store: OnlineStore) -> None:
@@ -33,7 +46,7 @@ class TileView:
         self._view = view
         self._store = store
         self._windows: TileWindows | None = None
-        self._applied = _NEVER
+        self._applied: bytes | None = None
         zeros = frozenset(aggregate.name for aggregate in view.aggregates if aggregate.is_zero_over_nothing)
         self.codec = RowCodec(view.schema, zeros=zeros)
         self._schema = view.schema.to_arrow()
@@ -48,24 +61,31 @@ class TileView:
         """The boundary that a row must name not to be stale. A continuous view is always on its way: none is due."""
         return self._view.boundary(instant) if self._view.step.microseconds else _NEVER
 
-    def asked(self, entities: Sequence[bytes], at: int) -> list[bytes]:
+    def asked(self, entities: Sequence[bytes], at: int) -> Question:
         """The keys that are read for these entities at an instant: mostly all that are needed."""
-        guess = min(self._view.boundary(at), self._applied)
-        return _keys(self._windows, entities, [guess] * len(entities))
+        applied = self._applied
+        guess = _NEVER if applied is None else min(self._view.boundary(at), read_applied(applied)[0])
+        return Question(_keys(self._windows, entities, [guess] * len(entities)), applied)
 
     def answered(
         self, entities: Sequence[bytes], at: int, asked: Sequence[bytes], found: Sequence[bytes | None]
     ) -> list[bytes | None]:
         """The entities' rows from what was ``found`` for the keys ``asked``; reads again what lies elsewhere."""
+        assert isinstance(asked, Question)
+        missed: set[bytes] = set()
         for _ in range(_TRIES):
             held = dict(zip(asked, found, strict=True))
-            reach, version, digest = self._reach(held)
+            applied = self._applied = self._reach(held)
+            reach, version, digest = read_applied(applied)
             windows = self._windows_of(digest)
+            missing = {entity for entity in entities if held[head_key(entity)] is None}
+            is_settled = self._store.is_one_state or (applied == asked.applied and missing <= missed)
+            missed = missing
             due = min(self._view.boundary(at), reach)
             heads = [held[head_key(entity)] for entity in entities]
             boundaries = [_NEVER if head is None else max(HEAD.unpack_from(head)[0], due) for head in heads]
-            asked = _keys(windows, entities, boundaries)
-            if windows is not None and held.keys() >= set(asked):
+            asked = Question(_keys(windows, entities, boundaries), applied)
+            if windows is not None and is_settled and held.keys() >= set(asked):
                 return [
                     self._answer(windows, held, entity, boundary, version if boundary <= reach else None)
                     for entity, boundary in zip(entities, boundaries, strict=True)
@@ -73,8 +93,8 @@ class TileView:
             found = self._store.read([self.table], [asked])[0]
         raise ConflictError(f"view {self.name!r}", "its tiles changed again and again while they were read")
 
-    def _reach(self, held: Mapping[bytes, bytes | None]) -> tuple[int, int, bytes]:
-        """(the boundary that is applied, its snapshot, the layout's digest)."""
+    def _reach(self, held: Mapping[bytes, bytes | None]) -> bytes:
+        """The row that says what is applied."""
         row = held[APPLIED]
         if row is None:
             raise UnavailableError(
@@ -82,9 +102,7 @@ class TileView:
                 "its tiles are not built yet, or are being built anew",
                 mend=f"inseam freshen {self.name}",
             )
-        found = read_applied(row)
-        self._applied = found[0]
-        return found
+        return row
 
     def _windows_of(self, digest: bytes) -> TileWindows | None:
         """For tiles of this layout; None when they have been replaced since they were read."""

@@ -58,6 +58,10 @@ class GuardedStore(OnlineStore):
         """Called with what happened, and with the fault where there is one."""
         self._seen: dict[str, float] = {}
 
+    @property
+    def is_one_state(self) -> bool:
+        return self._store.is_one_state
+
     def read(self, tables: Sequence[str], keys: Sequence[Sequence[bytes]]) -> Rows:
         try:
             found = self._guarded(lambda: self._store.read(tables, keys))

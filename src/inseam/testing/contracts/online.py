@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from inseam.ir.tile_key import chunk_key, head_key
 from inseam.kernel.errors import SettingError
 from inseam.ports.online import OnlineStore
 
@@ -203,6 +204,35 @@ class OnlineContract:
             assert min(turns) >= mark, "a mark was there before its rows"
             newest = turns
         writer.join()
+
+    def test_readers_see_the_rows_of_an_entity_as_one_write_left_them(self, store: OnlineStore) -> None:
+        """Each turn moves the heads of many entities and replaces a chunk of each by another."""
+        entities = [number.to_bytes(8, "big") for number in range(60)]
+        turns = 80
+
+        def rows_of(turn: int) -> list[tuple[bytes, bytes | None]]:
+            heads = [(head_key(entity), b"%d" % turn) for entity in entities]
+            new = [(chunk_key(entity, turn), b"%d" % turn) for entity in entities]
+            return [*heads, *new, *((chunk_key(entity, turn - 1), None) for entity in entities)]
+
+        store.write("a@1", rows_of(0))
+
+        def move() -> None:
+            for turn in range(1, turns + 1):
+                store.write("a@1", rows_of(turn))
+
+        writer = threading.Thread(target=move)
+        writer.start()
+        reads = 0
+        while writer.is_alive() or not reads:
+            for entity in random.sample(entities, 5):
+                head, *chunks = store.read(
+                    ["a@1"], [[head_key(entity), *(chunk_key(entity, turn) for turn in range(turns + 1))]]
+                )[0]
+                assert chunks == [b"%d" % turn if b"%d" % turn == head else None for turn in range(turns + 1)]
+                reads += 1
+        writer.join()
+        assert store.count("a@1") == 2 * len(entities)
 
     def test_two_writers_leave_whole_rows_and_a_mark_of_one_of_them(self, opener: Opener, store: OnlineStore) -> None:
         keys = [number.to_bytes(8, "big") for number in range(300)]

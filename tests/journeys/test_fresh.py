@@ -27,7 +27,7 @@ from inseam.ir.tile_key import entity_part
 from inseam.ir.tile_measure import FAMILIES
 from inseam.ir.windows import WindowedAggregate
 from inseam.kernel.clock import DAY, HOUR, SECOND, Step
-from inseam.kernel.errors import UnavailableError
+from inseam.kernel.errors import ConflictError, UnavailableError
 from inseam.kernel.types import DataType, Field, Schema
 from inseam.ports.online import OnlineStore
 from inseam.run.receipt import recompute
@@ -53,12 +53,12 @@ class Mortal:
         self._store = store
         self.left: int | None = None
 
-    def write(self, table: str, rows: Sequence[tuple[bytes, bytes | None]], mark: bytes | None = None) -> None:
+    def write(self, table: str, rows: Sequence[tuple[bytes, bytes | None]], *rest: Any, **options: Any) -> None:
         if self.left is not None:
             if self.left == 0:
                 raise KilledError
             self.left -= 1
-        self._store.write(table, rows, mark)
+        self._store.write(table, rows, *rest, **options)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._store, name)
@@ -70,11 +70,11 @@ class Torn(Mortal):
     is_one_state = False
     deaths = 0
 
-    def write(self, table: str, rows: Sequence[tuple[bytes, bytes | None]], mark: bytes | None = None) -> None:
+    def write(self, table: str, rows: Sequence[tuple[bytes, bytes | None]], *rest: Any, **options: Any) -> None:
         if self.left == 0:
             self.deaths += 1
             self._store.write(table, [row for row in rows if crc32(entity_part(row[0])) >> self.deaths % 8 & 1])
-        super().write(table, rows, mark)
+        super().write(table, rows, *rest, **options)
 
 
 @dataclass
@@ -263,6 +263,50 @@ def test_a_writer_that_is_killed_at_any_write_counts_no_row_twice_and_loses_none
     assert deaths > 20
 
 
+def test_a_writer_that_slept_through_steps_of_another_writes_nothing(place: Place) -> None:
+    view = WindowedAggregate(
+        "slept", Relation("sources/slept", "at", SCHEMA), ("customer",), Step(SECOND), 0,
+        (AggregateSpec("n", AggregateKind.COUNT, DataType.INT64, None, None),),
+    )  # fmt: skip
+    row = dict.fromkeys((*SCHEMA.names, "known", "seq"), None)
+
+    def step(number: int, store: OnlineStore) -> None:
+        made = Freshener(view, FINGERPRINT, engine=place.engine, tables=place.tables, store=store, batch_entities=1)
+        made.step(number * SECOND, 0)
+
+    class Sleeper:
+        """Writes after another has made the same step and the next."""
+
+        def __init__(self, number: int, wakes: int) -> None:
+            self._number = number
+            self._left = wakes
+
+        def write(self, *arguments: Any, **options: Any) -> None:
+            self._left -= 1
+            if self._left == 0:
+                step(self._number, place.store)
+                step(self._number + 1, place.store)
+            place.store.write(*arguments, **options)
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(place.store, name)
+
+    for number in range(1, 13):
+        known = number * SECOND
+        rows = tuple({**row, "customer": one, "ts": 0, "known": known, "seq": known + one} for one in range(3))
+        place.tables.append(view.relation.table, World(rows, ()).table().to_reader())
+    for number, wakes in ((1, 1), (1, 2), (4, 1), (6, 2), (8, 3), (10, 4)):
+        sleeper: Any = Sleeper(number, wakes)
+        with pytest.raises(ConflictError, match="meanwhile"):
+            step(number, sleeper)
+        reader = FeatureReader(place.store, [(view, FINGERPRINT)], key_schema(view), fresh=["slept"])
+        found = reader.read([(0,), (1,), (2,)], at=DAY)
+        assert list(found.values["n"]) == [number + 1] * 3
+        assert set(found.boundaries["slept"].tolist()) == {(number + 1) * SECOND}
+        if number == 1:
+            place.store.drop(tile_table(view.name, FINGERPRINT))
+
+
 class Apart:
     """A store whose reads are whole for an entity alone: something happens between those of a read's rows."""
 
@@ -313,7 +357,8 @@ def test_rows_that_are_older_than_what_is_applied_are_not_taken_for_its_own(
         assert found.boundaries[view.name] == found.values["n"] * SECOND
         assert found.values["n"] == number
     assert reader.one({"customer": 2}, at=DAY).is_missing[view.name]
-    apart.between = partial(drop_tiles, place.store, tile_table(view.name, FINGERPRINT))
+    tiles = tile_table(view.name, FINGERPRINT)
+    apart.between = partial(drop_tiles, place.store, tiles, place.store.mark(tiles))
     with pytest.raises(UnavailableError, match="built anew"):
         reader.one({"customer": 1}, at=DAY)
 

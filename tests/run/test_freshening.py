@@ -7,7 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
+from inseam.adapters.sql import lease
+from inseam.adapters.sql.ledger import SqlLedger
+from inseam.adapters.sql.tables import LEASE
 from inseam.define.aggregate import count, sum
 from inseam.define.entity import Entity
 from inseam.define.feature_view import FeatureView
@@ -112,6 +116,24 @@ def test_only_views_over_streams_are_kept_fresh_and_by_one_process(workspace: Wo
         workspace.push("orders", [row(1)])
         with workspace.context.ledger.lease("freshen:spend"), pytest.raises(ConflictError):
             workspace.freshen(is_once=True)
+
+
+def test_a_process_whose_views_were_taken_over_while_it_slept_ends(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its lease is another's, as it finds when it looks, after its first step."""
+    monkeypatch.setattr(lease, "SILENCE_SECONDS", 0.0)
+    steps: list[Freshness] = []
+
+    def lose(step: Freshness) -> None:
+        steps.append(step)
+        database = SqlLedger(workspace.context.settings.ledger_url)._database
+        database.transact(lambda connection: connection.execute(sa.update(LEASE).values(token="another's")))
+
+    workspace.push("orders", [row(1)])
+    with pytest.raises(ConflictError, match=r"freshen:spend.* taken over"):
+        workspace.freshen("spend", told=lose)
+    assert len(steps) == 1
 
 
 def test_pruning_keeps_the_tiles_of_what_is_declared(workspace: Workspace) -> None:

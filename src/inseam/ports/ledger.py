@@ -8,6 +8,16 @@ from typing import Any, Protocol, TypeVar
 R = TypeVar("R")
 
 
+class Lease(Protocol):
+    """A name that is held."""
+
+    def check(self) -> None:
+        """`ConflictError` when another process has taken it over: this one had been silent, asleep or cut off.
+
+        `UnavailableError` when that cannot be known for now. Cheap while the heartbeat goes.
+        """
+
+
 class Ledger(Protocol):
     """Records are the dataclasses of `inseam.ir.records`, identified by their ``KEY`` fields."""
 
@@ -32,9 +42,9 @@ class Ledger(Protocol):
     def delete(self, *records: Any) -> None:
         """Forget these records; one that is not there is no error."""
 
-    def lease(self, name: str, *, wait_seconds: float = 0.0) -> AbstractContextManager[None]:
+    def lease(self, name: str, *, wait_seconds: float = 0.0) -> AbstractContextManager[Lease]:
         """Hold a named lease for a block; `ConflictError` says who holds it (process, host, since when).
 
         A holder that died loses it: at once when it was on this host, else when its heartbeat has been silent for
-        30 seconds.
+        30 seconds. Who holds it for long asks it now and then whether that is so.
         """

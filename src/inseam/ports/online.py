@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
+
+from inseam.kernel.errors import ConflictError
 
 
 class OnlineStore(Protocol):
@@ -32,10 +34,20 @@ class OnlineStore(Protocol):
     def is_one_state(self) -> bool:
         """Whether reads and writes are transactions over all that they name, and not an entity's alone."""
 
-    def write(self, table: str, rows: Sequence[tuple[bytes, bytes | None]], mark: bytes | None = None) -> None:
+    def write(
+        self,
+        table: str,
+        rows: Sequence[tuple[bytes, bytes | None]],
+        mark: bytes | None = None,
+        *,
+        over: Collection[bytes | None] = (),
+    ) -> None:
         """Put rows, then the table's mark when one is given; durable on return, as far as the store's server is.
 
-        None in place of a row takes out what is there; a key stands at most once.
+        None in place of a row takes out what is there; a key stands at most once. ``over``: the marks of which the
+        table must have one (None: that it has none), else nothing is written and it is a `ConflictError`: so a writer
+        that was replaced while it slept does no harm. Where the table has the very ``mark`` that is to be written, it
+        was written already. A cluster of Redis looks before it writes, and may be overtaken in between.
         """
 
     def read(self, tables: Sequence[str], keys: Sequence[Sequence[bytes]]) -> list[list[bytes | None]]:
@@ -58,3 +70,15 @@ class OnlineStore(Protocol):
         """Destroy a table; one that is not there is no error."""
 
     def close(self) -> None: ...
+
+
+def is_free(table: str, mark: bytes | None, over: Collection[bytes | None], found: bytes | None) -> bool:
+    """Whether a table whose mark is ``found`` is to be written as `OnlineStore.write` says: False when it was."""
+    if not over or found in over:
+        return True
+    if found is not None and found == mark:
+        return False
+    view = table.partition("@")[0]
+    raise ConflictError(
+        f"feature_view:{view}", "another process has written its online rows meanwhile", mend="let one of them do it"
+    )

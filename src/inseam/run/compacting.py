@@ -91,7 +91,7 @@ def _merged(
     return Compacted(done[-1].version, done[0].before, done[-1].after) if done else None
 
 
-def _alone(context: Context, name: str, wait_seconds: float) -> AbstractContextManager[None]:
+def _alone(context: Context, name: str, wait_seconds: float) -> AbstractContextManager[object]:
     """Nobody erases from the table meanwhile, and its own writer waits."""
     from inseam.run.receipt import LOG
     from inseam.stages.ingest.book import application

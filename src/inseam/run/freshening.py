@@ -15,6 +15,7 @@ from inseam.kernel import clock
 from inseam.kernel.clock import SECOND
 from inseam.kernel.errors import ConflictError, NotFoundError, RefusedError, UnavailableError
 from inseam.plan.meaning import lineage
+from inseam.ports.ledger import Lease
 from inseam.ports.progress import Progress, silent
 from inseam.run.compacting import tidy_source
 from inseam.run.context import Context
@@ -71,8 +72,7 @@ def freshen(
     """
     views = _chosen(context, names)
     with ExitStack() as held:
-        for view in views:
-            held.enter_context(context.ledger.lease(f"freshen:{view.name}"))
+        leases = [held.enter_context(context.ledger.lease(f"freshen:{view.name}")) for view in views]
         of_source: dict[str, list[Freshener]] = {}
         for view in views:
             present = declared(context, view.name)
@@ -81,6 +81,7 @@ def freshen(
             of_source.setdefault(view.rows.base.name, []).extend(fresheners)
         untidy = dict.fromkeys(of_source, 0)
         while True:
+            _check(leases)
             for source, fresheners in of_source.items():
                 try:
                     version = _step(context, source, fresheners, told or _unheard)
@@ -95,6 +96,17 @@ def freshen(
             if is_once:
                 return
             time.sleep(_pause([one for many in of_source.values() for one in many]))
+
+
+def _check(leases: Sequence[Lease]) -> None:
+    """`ConflictError` when one of them was lost; a ledger that does not answer is waited for."""
+    while True:
+        try:
+            for lease in leases:
+                lease.check()
+            return
+        except UnavailableError:
+            time.sleep(1.0)
 
 
 def freshen_once(

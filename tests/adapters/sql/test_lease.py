@@ -54,6 +54,23 @@ def test_another_host_holds_while_its_heart_beats_and_for_thirty_seconds(ledger)
             pass
 
 
+def test_a_holder_that_slept_is_told_when_it_asks(ledger, monkeypatch):
+    with pytest.raises(ConflictError, match="taken over"), ledger.lease("a") as held:
+        held.check()
+        alter(ledger, machine="elsewhere", heartbeat_at=0)
+        held.check()  # the last heartbeat was a moment ago: nobody has taken it
+        monkeypatch.setattr(lease, "SILENCE_SECONDS", 0.0)
+        held.check()
+        assert rows(ledger)[0].heartbeat_at > 0
+        monkeypatch.undo()
+        alter(ledger, heartbeat_at=0)
+        with ledger.lease("a"):
+            monkeypatch.setattr(lease, "SILENCE_SECONDS", 0.0)
+            with pytest.raises(ConflictError, match="taken over"):
+                held.check()
+            monkeypatch.undo()
+
+
 def test_the_heart_beats_by_the_world_s_clock(ledger, monkeypatch):
     monkeypatch.setattr(lease, "HEARTBEAT_SECONDS", 0.02)
     with frozen_at(0), ledger.lease("a"):

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
+import sqlalchemy as sa
 from online_world import (
     BASKET,
     FINGERPRINT,
@@ -25,6 +26,7 @@ from online_world import (
 )
 
 from inseam.adapters.sql.ledger import SqlLedger
+from inseam.adapters.sql.tables import LEASE
 from inseam.ir.records import LoadRecord, MaterializationRecord
 from inseam.kernel.clock import DAY, HOUR
 from inseam.kernel.errors import ConflictError, DefinitionError, NotFoundError
@@ -106,6 +108,22 @@ def stopped(world: World) -> MaterializationRecord:
     (begun,) = records(world)
     assert begun.status == BEGUN
     return begun
+
+
+def test_a_writer_that_slept_does_not_write_over_who_took_its_work_over(world: World):
+    done = []
+
+    def sleep(what: str, rows: int, total: int | None = None) -> None:
+        """Another host takes the lease of this one, which has been silent, and finishes a later boundary."""
+        if rows == 150 and not done:
+            elsewhere = sa.update(LEASE).values(machine="elsewhere", heartbeat_at=0)
+            world.ledger._database.transact(lambda connection: connection.execute(elsewhere))
+            done.append(world.materialize(SPEND, AS_OF + 5 * DAY))
+
+    with pytest.raises(ConflictError, match="meanwhile"):
+        world.materialize(SPEND, AS_OF, batch_rows=50, progress=sleep)
+    assert_online(world, SPEND, done[0])
+    assert mark_of(world).boundary == done[0].boundary
 
 
 def test_what_was_begun_goes_on_after_its_last_batch(world: World):

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from itertools import repeat
 from pathlib import Path
 from typing import Any
 
 from inseam.adapters.lmdb.environment import acquire, release, table_names
 from inseam.kernel.errors import RefusedError
+from inseam.ports.online import is_free
 
 _MARKS = "#marks"
 """The table of marks: no view's name has a ``#``."""
@@ -29,12 +30,21 @@ class LmdbStore:
         self._environment = acquire(Path(path), map_size_bytes, is_readonly=is_readonly)
         self._is_closed = False
 
-    def write(self, table: str, rows: Sequence[tuple[bytes, bytes | None]], mark: bytes | None = None) -> None:
+    def write(
+        self,
+        table: str,
+        rows: Sequence[tuple[bytes, bytes | None]],
+        mark: bytes | None = None,
+        *,
+        over: Collection[bytes | None] = (),
+    ) -> None:
         self._may_write()
         kept = [(key, row) for key, row in rows if row is not None]
         gone = [key for key, row in rows if row is None]
 
         def put(transaction: Any, handles: list[Any]) -> None:
+            if not is_free(table, mark, over, transaction.get(table.encode(), db=handles[1])):
+                return
             transaction.cursor(handles[0]).putmulti(kept)
             for key in gone:
                 transaction.delete(key, db=handles[0])

@@ -27,6 +27,7 @@ LIST = "INSERT INTO inseam_online.tables VALUES (%s, %s) ON CONFLICT DO NOTHING"
 UNLIST = "DELETE FROM inseam_online.tables WHERE namespace = %s AND name = %s"
 SET_MARK = "UPDATE inseam_online.tables SET mark = %s WHERE namespace = %s AND name = %s"
 MARK = "SELECT mark FROM inseam_online.tables WHERE namespace = %s AND name = %s"
+HELD_MARK = f"{MARK} FOR UPDATE"
 NAMES = "SELECT name FROM inseam_online.tables WHERE namespace = %s"
 
 

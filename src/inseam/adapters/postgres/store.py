@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -14,7 +14,7 @@ from psycopg.conninfo import conninfo_to_dict
 from inseam.adapters.postgres import statements
 from inseam.adapters.postgres.connection import Connection, faults, is_lost, is_lost_race, is_missing
 from inseam.kernel.errors import ConflictError, SettingError
-from inseam.ports.online import OnlineStore
+from inseam.ports.online import OnlineStore, is_free
 from inseam.ports.pool import Pool
 from inseam.ports.server_url import UrlOptions, shown
 
@@ -70,14 +70,21 @@ class PostgresStore(OnlineStore):
 
         return self._run(find, self._read_seconds)
 
-    def write(self, table: str, rows: Sequence[tuple[bytes, bytes | None]], mark: bytes | None = None) -> None:
+    def write(
+        self,
+        table: str,
+        rows: Sequence[tuple[bytes, bytes | None]],
+        mark: bytes | None = None,
+        *,
+        over: Collection[bytes | None] = (),
+    ) -> None:
         def put(connection: Connection) -> None:
             try:
-                self._put(connection, table, rows, mark, is_new=table not in self._known)
+                self._put(connection, table, rows, mark, over, is_new=table not in self._known)
             except psycopg.Error as error:
                 if not is_missing(error):
                     raise
-                self._put(connection, table, rows, mark, is_new=True)
+                self._put(connection, table, rows, mark, over, is_new=True)
 
         self._run(put, self._write_seconds)
         self._known |= {table}
@@ -142,6 +149,7 @@ class PostgresStore(OnlineStore):
         table: str,
         rows: Sequence[tuple[bytes, bytes | None]],
         mark: bytes | None,
+        over: Collection[bytes | None],
         *,
         is_new: bool,
     ) -> None:
@@ -151,6 +159,8 @@ class PostgresStore(OnlineStore):
                 cursor.execute(statements.SETUP)
                 cursor.execute(self._statements.create(table))
                 cursor.execute(statements.LIST, (self._namespace, table))
+            if over and not is_free(table, mark, over, self._held_mark(cursor, table)):
+                return
             if rows:
                 cursor.execute(statements.STAGE)
                 with cursor.copy(statements.COPY) as copy:
@@ -161,6 +171,11 @@ class PostgresStore(OnlineStore):
                 cursor.execute(self._statements.take_out(table))
             if mark is not None:
                 cursor.execute(statements.SET_MARK, (mark, self._namespace, table))
+
+    def _held_mark(self, cursor: psycopg.Cursor[Any], table: str) -> bytes | None:
+        """The mark, which nobody else changes before this transaction ends."""
+        found = cursor.execute(statements.HELD_MARK, (self._namespace, table)).fetchone()
+        return None if found is None else found[0]
 
     def _run(self, work: Callable[[Connection], T], seconds: float) -> T:
         """``work`` on a connection; again when the connection had died, or another transaction got in the way."""

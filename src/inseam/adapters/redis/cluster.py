@@ -13,7 +13,7 @@ import hiredis
 from redis.exceptions import ConnectionError as LostError
 
 from inseam.adapters.redis.fault import LATE, LOST
-from inseam.adapters.redis.layout import Read, read_many, reply_count
+from inseam.adapters.redis.layout import Read, Watched, command, read_many, reply_count
 from inseam.adapters.redis.link import Link, Links, first_error
 
 Node = tuple[str, int]
@@ -38,7 +38,15 @@ class Cluster:
         self._lock = threading.Lock()
         self._learn(deadline)
 
-    def exchange(self, commands: Sequence[bytes], slots: Sequence[int], deadline: float) -> list[Any]:
+    def exchange(
+        self, commands: Sequence[bytes], slots: Sequence[int], deadline: float, watched: Watched | None = None
+    ) -> list[Any]:
+        if watched is not None:
+            (held,) = self.exchange([command(b"GET", watched.key)], [watched.slot], deadline)
+            if isinstance(held, hiredis.ReplyError):
+                return [held]
+            if not watched.may_go_on(held):
+                return []
         while True:
             try:
                 replies = self._attempt(commands, slots, deadline)

@@ -12,8 +12,9 @@ An entity's tiles share a bucket (`inseam.ir.tile_key`), which is as much as a c
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
+from typing import NamedTuple
 from urllib.parse import quote
 from zlib import crc32
 
@@ -50,6 +51,15 @@ def both(first: bytes, second: bytes) -> bytes:
 def reply_count(text: bytes) -> int:
     """How many replies a command has, or `both`, of which the last is what it came to."""
     return 4 if text.startswith(MULTI) else 1
+
+
+class Watched(NamedTuple):
+    """A key, and whether what it holds lets commands be sent: they are none then that another's change came before."""
+
+    key: bytes
+    slot: int
+    may_go_on: Callable[[bytes | None], bool]
+    """Or raises."""
 
 
 Read = tuple[bytes, bytes]

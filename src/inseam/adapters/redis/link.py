@@ -16,7 +16,7 @@ import hiredis
 from hiredis import PushNotification
 
 from inseam.adapters.redis.address import Address
-from inseam.adapters.redis.layout import EXEC, MULTI
+from inseam.adapters.redis.layout import EXEC, MULTI, Watched, command
 from inseam.ports.pool import Pool
 
 _READ_BYTES = 1 << 16
@@ -32,12 +32,25 @@ class Link:
         self._socket: socket.socket = self._connection._get_socket()
         self._replies = hiredis.Reader(notEnoughData=PARTIAL)
 
-    def transact(self, commands: Sequence[bytes], deadline: float) -> list[Any]:
-        """The replies of commands that are one transaction: no other client's commands fall between them."""
-        if len(commands) == 1:
+    def transact(self, commands: Sequence[bytes], deadline: float, watched: Watched | None = None) -> list[Any]:
+        """The replies of commands that are one transaction: no other client's commands fall between them.
+
+        No reply where the ``watched`` key lets nothing be sent.
+        """
+        if len(commands) == 1 and watched is None:
             return self.pipeline(commands, deadline)
-        self.send(b"".join((MULTI, *commands, EXEC)), deadline)
-        *queued, done = self.receive(len(commands) + 2, deadline)
+        done: Any = None
+        while done is None:  # what was watched has changed: it is looked at again
+            if watched is not None:
+                looks = (command(b"WATCH", watched.key), command(b"GET", watched.key))
+                is_watched, held = self.pipeline(looks, deadline)
+                if hiredis.ReplyError in (type(is_watched), type(held)):
+                    return [first_error((is_watched, held))] * len(commands)
+                if not watched.may_go_on(held):
+                    self.pipeline([command(b"UNWATCH")], deadline)
+                    return []
+            self.send(b"".join((MULTI, *commands, EXEC)), deadline)
+            *queued, done = self.receive(len(commands) + 2, deadline)
         if isinstance(done, list):
             return done
         return [first_error((*queued, done))] * len(commands)

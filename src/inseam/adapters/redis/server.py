@@ -10,7 +10,7 @@ import hiredis
 from inseam.adapters.redis.address import Address
 from inseam.adapters.redis.cluster import Cluster
 from inseam.adapters.redis.fault import LATE, LOST
-from inseam.adapters.redis.layout import Read
+from inseam.adapters.redis.layout import Read, Watched
 from inseam.adapters.redis.link import Links
 from inseam.adapters.redis.tracked import Tracked, can_track
 
@@ -24,8 +24,14 @@ class Server(Protocol):
 
     is_one_state: bool
 
-    def exchange(self, commands: Sequence[bytes], slots: Sequence[int], deadline: float) -> list[Any]:
-        """``slots`` are those of the commands' keys, in a cluster."""
+    def exchange(
+        self, commands: Sequence[bytes], slots: Sequence[int], deadline: float, watched: Watched | None = None
+    ) -> list[Any]:
+        """``slots`` are those of the commands' keys, in a cluster.
+
+        No reply where the ``watched`` key lets nothing be sent. Where the commands are no transaction, it is looked at
+        before them.
+        """
 
     def read(self, reads: Sequence[Read], slots: Sequence[int], deadline: float) -> list[Any]:
         """The replies that `exchange` would give to reads of rows, which may be remembered ones (`tracked`)."""
@@ -45,14 +51,16 @@ class Single:
         self._links = links
         self._tracked = tracked
 
-    def exchange(self, commands: Sequence[bytes], slots: Sequence[int], deadline: float) -> list[Any]:
+    def exchange(
+        self, commands: Sequence[bytes], slots: Sequence[int], deadline: float, watched: Watched | None = None
+    ) -> list[Any]:
         try:
-            return self._attempt(commands, deadline)
+            return self._attempt(commands, deadline, watched)
         except LATE:
             raise
         except LOST:
             self._links.close()  # a server that was restarted: idle links are as dead as this one
-            return self._attempt(commands, deadline)
+            return self._attempt(commands, deadline, watched)
         finally:
             if self._tracked is not None:
                 self._tracked.doubt()
@@ -78,9 +86,9 @@ class Single:
         if self._tracked is not None:
             self._tracked.close()
 
-    def _attempt(self, commands: Sequence[bytes], deadline: float) -> list[Any]:
+    def _attempt(self, commands: Sequence[bytes], deadline: float, watched: Watched | None) -> list[Any]:
         with self._links.borrow(deadline) as link:
-            return link.transact(commands, deadline)
+            return link.transact(commands, deadline, watched)
 
 
 def find_server(address: Address, connections: int, cache_bytes: int, deadline: float) -> Server:

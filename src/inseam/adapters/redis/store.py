@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -13,10 +13,10 @@ from typing import Any
 from inseam.adapters.redis.address import Address
 from inseam.adapters.redis.eviction import INFO, refuse_eviction
 from inseam.adapters.redis.fault import FAULTS, refuse_errors, translated
-from inseam.adapters.redis.layout import BUCKET_SLOTS, Layout, Read, both, bucket, command, read_tail
+from inseam.adapters.redis.layout import BUCKET_SLOTS, Layout, Read, Watched, both, bucket, command, read_tail
 from inseam.adapters.redis.server import Server, find_server
 from inseam.kernel.errors import SettingError
-from inseam.ports.online import OnlineStore
+from inseam.ports.online import OnlineStore, is_free
 from inseam.ports.server_url import UrlOptions
 
 _CHUNK_BYTES = 4 << 20
@@ -95,7 +95,14 @@ class RedisStore(OnlineStore):
             start = end
         return rows
 
-    def write(self, table: str, rows: Sequence[tuple[bytes, bytes | None]], mark: bytes | None = None) -> None:
+    def write(
+        self,
+        table: str,
+        rows: Sequence[tuple[bytes, bytes | None]],
+        mark: bytes | None = None,
+        *,
+        over: Collection[bytes | None] = (),
+    ) -> None:
         self._refuse_eviction()
         layout = self._layout
         key, slot = layout.mark(table)
@@ -106,12 +113,13 @@ class RedisStore(OnlineStore):
         if end or left_ms > 0:  # all end at one instant, or none does, whatever was said before
             act = b"PEXPIREAT" if end else b"PERSIST"
             commands = chain(commands, self._each_bucket(table, act, after=end), [(command(act, key, *end), slot)])
+        watched = Watched(key, slot, partial(is_free, table, mark, over)) if over else None
         last = [] if mark is None else [(command(b"SET", key, mark, *((b"PXAT", *end) if end else ())), slot)]
         if self.is_one_state:
-            self._transact([*commands, *last])
+            self._transact([*commands, *last], watched)
         else:
-            self._change(commands)
-            self._change(last)  # its node may be ahead of those of the rows
+            self._change(commands, watched)
+            self._change(last, watched)  # its node may be ahead of those of the rows
 
     def mark(self, table: str) -> bytes | None:
         key, slot = self._layout.mark(table)
@@ -166,7 +174,7 @@ class RedisStore(OnlineStore):
         for number, slot in enumerate(BUCKET_SLOTS):
             yield command(*words, self._layout.bucket(table, number), *after), slot
 
-    def _change(self, commands: Iterable[Addressed]) -> list[Any]:
+    def _change(self, commands: Iterable[Addressed], watched: Watched | None = None) -> list[Any]:
         """Their replies, sent a chunk at a time."""
         replies: list[Any] = []
         packed: list[bytes] = []
@@ -177,24 +185,26 @@ class RedisStore(OnlineStore):
             slots.append(slot)
             size += len(text)
             if size >= _CHUNK_BYTES:
-                replies += self._exchange(packed, slots, self._write_seconds)
+                replies += self._exchange(packed, slots, self._write_seconds, watched)
                 packed, slots, size = [], [], 0
         if packed:
-            replies += self._exchange(packed, slots, self._write_seconds)
+            replies += self._exchange(packed, slots, self._write_seconds, watched)
         return replies
 
-    def _transact(self, commands: Sequence[Addressed]) -> None:
+    def _transact(self, commands: Sequence[Addressed], watched: Watched | None) -> None:
         """All of them in one piece, however long: a step of tiles that was written in part cannot be done again."""
         if commands:
-            self._exchange([text for text, _ in commands], [slot for _, slot in commands], self._write_seconds)
+            self._exchange([text for text, _ in commands], [slot for _, slot in commands], self._write_seconds, watched)
 
     def _read(self, reads: Sequence[Read], slots: Sequence[int]) -> list[Any]:
         replies = self._ask(lambda server, deadline: server.read(reads, slots, deadline), self._read_seconds)
         refuse_errors(replies, self._address.name)
         return replies
 
-    def _exchange(self, commands: Sequence[bytes], slots: Sequence[int], seconds: float) -> list[Any]:
-        replies = self._ask(lambda server, deadline: server.exchange(commands, slots, deadline), seconds)
+    def _exchange(
+        self, commands: Sequence[bytes], slots: Sequence[int], seconds: float, watched: Watched | None = None
+    ) -> list[Any]:
+        replies = self._ask(lambda server, deadline: server.exchange(commands, slots, deadline, watched), seconds)
         refuse_errors(replies, self._address.name)
         return replies
 

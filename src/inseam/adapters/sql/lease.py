@@ -19,6 +19,7 @@ from inseam.adapters.sql.database import Database
 from inseam.adapters.sql.tables import LEASE
 from inseam.kernel.clock import SECOND, format_instant
 from inseam.kernel.errors import ConflictError, InseamError
+from inseam.ports.ledger import Lease
 
 HEARTBEAT_SECONDS = 5.0
 SILENCE_SECONDS = 30.0
@@ -26,7 +27,7 @@ SILENCE_SECONDS = 30.0
 
 
 @contextmanager
-def lease(database: Database, name: str, wait_seconds: float) -> Iterator[None]:
+def lease(database: Database, name: str, wait_seconds: float) -> Iterator[Lease]:
     """Hold ``name`` for the block. `ConflictError` names who holds it, or says at the end that it was lost."""
     token = uuid.uuid4().hex
     _acquire(database, name, token, wait_seconds)
@@ -34,17 +35,21 @@ def lease(database: Database, name: str, wait_seconds: float) -> Iterator[None]:
     heart = _Heart(database, name, token)
     heart.start()
     try:
-        yield
+        yield heart
     finally:
         heart.stopped.set()
         # A child that was forked inside the block leaves the lease to its parent.
         is_held = pid != process.own()[0] or _release(database, name, token)
     if not is_held:
-        raise ConflictError(
-            f"lease {name}",
-            f"it was taken over, because this process had been silent for more than {SILENCE_SECONDS:g} seconds",
-            mend="run it again: what it did meanwhile may have been done by another process too",
-        )
+        raise _lost(name)
+
+
+def _lost(name: str) -> ConflictError:
+    return ConflictError(
+        f"lease {name}",
+        f"it was taken over, because this process had been silent for more than {SILENCE_SECONDS:g} seconds",
+        mend="run it again: what it did meanwhile may have been done by another process too",
+    )
 
 
 def _acquire(database: Database, name: str, token: str, wait_seconds: float) -> None:
@@ -118,7 +123,7 @@ def database_time(connection: Connection) -> int:
 
 
 @dataclass
-class _Heart:
+class _Heart(Lease):
     """Renews one lease until told to stop. A database that cannot be reached for a moment is tried again."""
 
     database: Database
@@ -127,6 +132,7 @@ class _Heart:
 
     def __post_init__(self) -> None:
         self.stopped = threading.Event()
+        self._renewed_at = time.monotonic()
 
     def start(self) -> None:
         threading.Thread(target=self._beat, name=f"lease {self.name}", daemon=True).start()
@@ -136,6 +142,16 @@ class _Heart:
             with suppress(InseamError, sa.exc.SQLAlchemyError):
                 self.database.transact(self._renew)
 
-    def _renew(self, connection: Connection) -> None:
+    def check(self) -> None:
+        if time.monotonic() - self._renewed_at > SILENCE_SECONDS / 2 and not self.database.transact(self._renew):
+            raise _lost(self.name)
+
+    def _renew(self, connection: Connection) -> bool:
+        """False when somebody else has it."""
+        asked_at = time.monotonic()
         mine = (LEASE.c.name == self.name) & (LEASE.c.token == self.token)
-        connection.execute(sa.update(LEASE).where(mine).values(heartbeat_at=database_time(connection)))
+        renewal = sa.update(LEASE).where(mine).values(heartbeat_at=database_time(connection))
+        is_mine = connection.execute(renewal).rowcount == 1
+        if is_mine:
+            self._renewed_at = asked_at
+        return is_mine

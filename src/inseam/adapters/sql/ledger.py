@@ -19,6 +19,7 @@ from inseam.adapters.sql.tables import ORDER, TABLES, field_names, mapping_field
 from inseam.adapters.sql.upgrade import upgrade
 from inseam.adapters.sql.watch import Watch
 from inseam.kernel.errors import ConflictError
+from inseam.ports.ledger import Lease
 
 R = TypeVar("R")
 
@@ -69,7 +70,7 @@ class SqlLedger:
 
         self._database.transact(work)
 
-    def lease(self, name: str, *, wait_seconds: float = 0.0) -> AbstractContextManager[None]:
+    def lease(self, name: str, *, wait_seconds: float = 0.0) -> AbstractContextManager[Lease]:
         return lease(self._database, name, wait_seconds)
 
     def changed(self) -> int:

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
+import msgspec
+
 from inseam.ir.entity_key import EntityKey
 from inseam.ir.online_key import KeyCodec
 from inseam.ir.records import TrainingSetRecord
@@ -45,14 +47,13 @@ def forget_rows(store: OnlineStore, table: str, keys: Sequence[bytes], *, is_dry
 
     The mark is read first: rows that are read after it are none from before (`OnlineStore`).
     """
-    mark = Mark.decode(store.mark(table))
+    over = store.mark(table)
+    mark = Mark.decode(over)
     held = [key for key, row in zip(keys, store.read([table], [keys])[0], strict=True) if row is not None]
     if is_dry_run or mark is None:
         return len(held)
-    # Entities are counted along their order, which is another one without this entity.
-    begun = mark.again().encode() if mark.status != COMMITTED else None
-    if held or begun is not None:
-        store.write(table, [(key, None) for key in held], begun)
+    if held or mark.status != COMMITTED:
+        store.write(table, [(key, None) for key in held], mark.erased().encode(), over=[over])
     return len(held)
 
 
@@ -61,19 +62,21 @@ def forget_tiles(store: OnlineStore, table: str, keys: Sequence[bytes], *, is_dr
 
     Tiles in the midst of a step, which counts entities along their order, are dropped: the next step builds them anew.
     """
-    mark = TileMark.decode(store.mark(table))
+    over = store.mark(table)
+    mark = TileMark.decode(over)
     found = store.read([table], [[head_key(key) for key in keys]])[0]
     held = [(key, head) for key, head in zip(keys, found, strict=True) if head is not None]
     if is_dry_run or mark is None:
         return len(held)
     if mark.target is not None:
-        drop_tiles(store, table)
+        drop_tiles(store, table, over)
     elif held:
         heads = Heads(mark.shape.layout, [head for _, head in held])
         chunked = (heads.level == 1) & (heads.tiles.starts != BASE)
         places = zip(heads.entity[chunked].tolist(), heads.tiles.starts[chunked].tolist(), strict=True)
         chunks = [chunk_key(held[entity][0], start) for entity, start in places]
-        store.write(table, [(gone, None) for gone in (*(head_key(key) for key, _ in held), *chunks)])
+        gone = [(name, None) for name in (*(head_key(key) for key, _ in held), *chunks)]
+        store.write(table, gone, msgspec.structs.replace(mark, erasures=mark.erasures + 1).encode(), over=[over])
     return len(held)
 
 

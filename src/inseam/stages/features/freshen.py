@@ -41,7 +41,8 @@ class Freshened:
 
 
 class Freshener:
-    """The one writer of a view's tiles: whoever makes steps holds the view's lease.
+    """The one writer of a view's tiles: whoever makes steps holds the view's lease. One that lost it while it slept is
+    stopped by the mark, over which each of its writes goes (`ConflictError`).
 
     A step that was killed is finished by the next, from the snapshot on which it began, entity by entity: a head that
     names the boundary already has its rows. A build that was killed goes on too, or begins anew where a write is whole
@@ -77,6 +78,8 @@ class Freshener:
         self._reader = RowReader(view, self._layout, engine)
         self._batch_rows, self._batch_entities = batch_rows, batch_entities
         self._progress = progress
+        self._over: bytes | None = None
+        """The mark that the table has, if nobody else writes."""
 
     @property
     def boundary(self) -> int | None:
@@ -91,16 +94,18 @@ class Freshener:
         loads of history so far: rows that count as known at their event time change values of the past, so that the
         tiles are built anew when there is another.
         """
-        mark = TileMark.decode(self._store.mark(self._table))
+        self._over = self._store.mark(self._table)
+        mark = TileMark.decode(self._over)
         version = self._tables.snapshot(self.view.relation.table).version
         goal = self.view.boundary(through)
         shape = Shape.of(self._layout)
         if mark is None or (mark.shape, mark.history) != (shape, history) or self._is_torn(mark):
-            drop_tiles(self._store, self._table)
+            drop_tiles(self._store, self._table, self._over)
+            self._over = None
             mark = TileMark(
                 None, version, is_whole=False, history=history, shape=shape, target=goal, target_version=version
             )
-            self._store.write(self._table, [], mark.encode())
+            self._write([], mark)
         rows = entities = 0
         if mark.target is not None:  # begun, and perhaps killed
             mark, rows, entities = self._build(mark) if mark.boundary is None else self._apply(mark)
@@ -129,7 +134,7 @@ class Freshener:
         pending: list[tuple[bytes, bytes | None]] = []
         for batch in found.batches(self._batch_entities, mark.done):
             if pending:
-                self._store.write(self._table, pending, mark.encode())
+                self._write(pending, mark)
             pending = self._folded(batch, mark, skips_done=True)
             mark = msgspec.structs.replace(mark, done=mark.done + len(batch.keys))
         return self._end(mark, pending, is_whole=is_whole), table.num_rows, len(found.keys)
@@ -145,7 +150,7 @@ class Freshener:
             mark = msgspec.structs.replace(mark, done=mark.done + table.num_rows)
             found = self._reader.of(kept)
             entities += len(found.keys)
-            self._store.write(self._table, self._folded(found, mark, skips_done=False), mark.encode())
+            self._write(self._folded(found, mark, skips_done=False), mark)
             self._progress(f"build {self.view.name}", mark.done)
         # What an earlier process left out it has not told.
         return self._end(mark, [], is_whole=began == 0 and not has_later), mark.done - began, entities
@@ -186,8 +191,13 @@ class Freshener:
         """The target is applied: the last rows, and then what says so, which no reader may see before them."""
         assert mark.target is not None
         if rows:
-            self._store.write(self._table, rows, mark.encode())
-        ended = TileMark(mark.target, mark.target_version, is_whole, mark.history, mark.shape)
+            self._write(rows, mark)
+        ended = TileMark(mark.target, mark.target_version, is_whole, mark.history, mark.shape, erasures=mark.erasures)
         said = (APPLIED, applied(mark.target, mark.target_version, self._layout))
-        self._store.write(self._table, [said], ended.encode())
+        self._write([said], ended)
         return ended
+
+    def _write(self, rows: list[tuple[bytes, bytes | None]], mark: TileMark) -> None:
+        text = mark.encode()
+        self._store.write(self._table, rows, text, over=[self._over])
+        self._over = text

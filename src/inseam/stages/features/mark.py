@@ -27,10 +27,13 @@ class Mark(msgspec.Struct, frozen=True):
     """How many entities, in the order of their keys, have been written at this boundary from this version."""
     status: str
     fields: tuple[tuple[str, str], ...]
+    erasures: int = 0
+    """How often entities were taken out: who began before must read again what it writes."""
 
     @classmethod
-    def start(cls, view: WindowedAggregate, boundary: int, version: int) -> Mark:
-        return cls(boundary, version, 0, BEGUN, tuple((field.name, field.type.value) for field in view.schema))
+    def start(cls, view: WindowedAggregate, boundary: int, version: int, erasures: int = 0) -> Mark:
+        fields = tuple((field.name, field.type.value) for field in view.schema)
+        return cls(boundary, version, 0, BEGUN, fields, erasures)
 
     @classmethod
     def decode(cls, text: bytes | None) -> Mark | None:
@@ -43,9 +46,12 @@ class Mark(msgspec.Struct, frozen=True):
         """The mark when ``rows`` more are written."""
         return msgspec.structs.replace(self, rows=self.rows + rows, status=status)
 
-    def again(self) -> Mark:
-        """The same work from its beginning: for when the order of the keys is no longer what was counted along."""
-        return msgspec.structs.replace(self, rows=0)
+    def erased(self) -> Mark:
+        """The mark when entities were taken out: work that was begun is the same from its beginning, for the order of
+        the keys is no longer what was counted along.
+        """
+        rows = self.rows if self.status == COMMITTED else 0
+        return msgspec.structs.replace(self, rows=rows, erasures=self.erasures + 1)
 
     def is_same_work(self, other: Mark) -> bool:
         """Whether both stand for the same rows, written in part or whole."""

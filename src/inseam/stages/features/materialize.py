@@ -49,22 +49,25 @@ def materialize(
     nothing has come that counts at it; else it begins anew, for finishing the older rows first would only put the newer
     ones off. Workers that hold the values and reach the store write them there, all of them anew after a kill. What is
     online already is not written again. While this runs, readers get for each entity the old row or the new, whole and
-    under its own boundary and version. `ConflictError` while another process materializes this view.
+    under its own boundary and version. `ConflictError` while another process materializes this view, and when one has
+    taken this work over from a process that slept.
     """
     if view.forward is not None:
         raise DefinitionError(f"view {view.name!r}", "it looks forward: its values are not known when they are served")
     table = online_table(view.name, fingerprint)
     with ledger.lease(f"materialize:{view.name}"):
-        mark = Mark.decode(store.mark(table))
+        over = store.mark(table)
+        mark = Mark.decode(over)
         version = newest_state(view, fingerprint, tables, ledger)
         goal = _goal(view, view.boundary(as_of), version, mark, ledger)
         record = _begin(view.name, fingerprint, goal, ledger)
         if mark is None or not mark.is_same_work(goal):
             if mark is not None and mark.fields != goal.fields:
                 store.drop(table)
+                over = None
             record = replace(record, status=BEGUN, rows=0, started_at=clock.now(), finished_at=None)
             ledger.put(record)
-            store.write(table, [], goal.encode())
+            store.write(table, [], goal.encode(), over=[over])
             mark = goal
         if mark.status != COMMITTED:
             pinned = view_at(view, fingerprint, mark.version, ledger)
@@ -97,10 +100,10 @@ def _goal(view: WindowedAggregate, boundary: int, version: int, mark: Mark | Non
     """What is to be written: from the snapshot on which it was begun, when what came since are loads that don't count
     at the boundary; else from this one.
     """
-    goal = Mark.start(view, boundary, version)
+    goal = Mark.start(view, boundary, version, 0 if mark is None else mark.erasures)
     if mark is None or mark.status == COMMITTED or mark.version > version or view.relation.joins:
         return goal
-    begun = Mark.start(view, boundary, mark.version)
+    begun = Mark.start(view, boundary, mark.version, mark.erasures)
     if not mark.is_same_work(begun):
         return goal
     source = view.relation.table.rpartition("/")[2]
@@ -134,17 +137,19 @@ def _write(
     writer = _Writer(view, mark, table, store, batch_rows)
     what = f"materialize {view.name}"
     progress(what, mark.rows)
+    over = mark.encode()
     if values.is_spread and store.is_shared:
         # Each worker writes what it holds. Where they got is not known in the order of the keys: the mark waits.
         mark = mark.after(sum(values.consume(writer.part, partial(progress, what))))
     else:
         for rows, count in writer.batches(iter(values.reader())):
             mark = mark.after(count)
-            store.write(table, rows, mark.encode())
+            store.write(table, rows, mark.encode(), over=[over])
+            over = mark.encode()
             progress(what, mark.rows)
     mark = mark.after(0, COMMITTED)
     # Who reads the default found no row of an entity's own: that there is none at this boundary is known at the end.
-    store.write(table, list(writer.default(engine)), mark.encode())
+    store.write(table, list(writer.default(engine)), mark.encode(), over=[over])
     return mark
 
 
@@ -162,7 +167,7 @@ class _Writer:
         """Write one part's rows; how many they are."""
         written = 0
         for rows, count in self.batches(batches):
-            self.store.write(self.table, rows)
+            self.store.write(self.table, rows, over=[self.mark.encode()])
             written += count
         return written
 

@@ -33,10 +33,12 @@ def read_applied(row: bytes) -> tuple[int, int, bytes]:
     return boundary, version, digest
 
 
-def drop_tiles(store: OnlineStore, table: str) -> None:
-    """Destroy a view's tiles. What says that they are applied goes first: no reader may take one that is gone for an
-    entity that was never there."""
-    store.write(table, [(APPLIED, None)])
+def drop_tiles(store: OnlineStore, table: str, mark: bytes | None) -> None:
+    """Destroy a view's tiles, whose mark is this one.
+
+    What says that they are applied goes first: no reader may take one that is gone for an entity that was never there.
+    """
+    store.write(table, [(APPLIED, None)], over=[mark])
     store.drop(table)
 
 
@@ -78,6 +80,8 @@ class TileMark(msgspec.Struct, frozen=True):
     target: int | None = None
     """The boundary that is being applied, from the snapshot ``target_version``."""
     target_version: int = -1
+    erasures: int = 0
+    """How often entities were taken out: who began before must read again what it writes."""
     done: int = 0
     """Of the target: entities in the order of their keys; while the tiles are built, rows in the order of the table."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from enum import StrEnum
 from typing import TypeVar
 
@@ -80,8 +80,15 @@ class GuardedStore(OnlineStore):
     def mark(self, table: str) -> bytes | None:
         return self._guarded(lambda: self._store.mark(table))
 
-    def write(self, table: str, rows: Sequence[tuple[bytes, bytes | None]], mark: bytes | None = None) -> None:
-        self._store.write(table, rows, mark)
+    def write(
+        self,
+        table: str,
+        rows: Sequence[tuple[bytes, bytes | None]],
+        mark: bytes | None = None,
+        *,
+        over: Collection[bytes | None] = (),
+    ) -> None:
+        self._store.write(table, rows, mark, over=over)
 
     def count(self, table: str) -> int:
         return self._store.count(table)

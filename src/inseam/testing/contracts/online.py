@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from inseam.ir.tile_key import chunk_key, head_key
-from inseam.kernel.errors import SettingError
+from inseam.kernel.errors import ConflictError, SettingError
 from inseam.ports.online import OnlineStore
 
 Opener = Callable[[], OnlineStore]
@@ -112,6 +112,28 @@ class OnlineContract:
         assert (store.count("a@1"), store.count("b@1")) == (5, 0)
         store.write("a@1", [], b"three")
         assert store.mark("a@1") == b"three"
+
+    def test_a_write_over_another_mark_than_is_there_writes_nothing(self, store: OnlineStore) -> None:
+        store.write("a@1", [(b"k", b"1")], b"one", over=[None])
+        with pytest.raises(ConflictError, match="feature_view:a"):
+            store.write("a@1", [(b"k", b"x")], b"two", over=[None])
+        store.write("a@1", [(b"k", b"x")], b"one", over=[None])  # it is there already
+        store.write("a@1", [(b"k", b"2"), (b"l", b"1")], b"two", over=[b"other", b"one"])
+        with pytest.raises(ConflictError):
+            store.write("a@1", [(b"k", b"x"), (b"l", None)], b"three", over=[b"one"])
+        with pytest.raises(ConflictError):
+            store.write("a@1", [(b"k", b"x")], over=[b"one", None])
+        assert (store.read(["a@1"], [[b"k", b"l"]]), store.mark("a@1")) == ([[b"2", b"1"]], b"two")
+        store.write("a@1", [(b"l", None)], over=[b"two"])
+        store.write("b@1", [(b"k", b"1")], over=[None])
+        assert (store.read(["a@1", "b@1"], [[b"k", b"l"], [b"k"]]), store.mark("a@1")) == (
+            [[b"2", None], [b"1"]],
+            b"two",
+        )
+        store.drop("a@1")
+        with pytest.raises(ConflictError):
+            store.write("a@1", [(b"k", b"x")], b"three", over=[b"two"])
+        assert store.read(["a@1"], [[b"k"]]) == [[None]]
 
     def test_what_was_written_is_there_when_opened_anew(self, opener: Opener) -> None:
         first = opener()
@@ -287,6 +309,31 @@ class OnlineContract:
 
 class OneStateContract(OnlineContract):
     """What a store must do besides whose reads are of one state and whose writes are all or nothing."""
+
+    def test_of_writers_over_one_mark_one_is_the_first(self, opener: Opener, store: OnlineStore) -> None:
+        """Each adds one to a number, over the mark under which it read it: none of them adds to what is gone."""
+        store.write("a@1", [(b"n", b"0")], b"0")
+        added = []
+
+        def add(writer: int) -> None:
+            own = opener()
+            for turn in range(25):
+                mark = own.mark("a@1")
+                number = int(own.read(["a@1"], [[b"n"]])[0][0] or b"")
+                try:
+                    own.write("a@1", [(b"n", b"%d" % (number + 1))], b"%d %d" % (writer, turn), over=[mark])
+                except ConflictError:
+                    continue
+                added.append(writer)
+            own.close()
+
+        writers = [threading.Thread(target=add, args=(number,)) for number in range(3)]
+        for writer in writers:
+            writer.start()
+        for writer in writers:
+            writer.join()
+        assert len(added) >= 25
+        assert store.read(["a@1"], [[b"n"]]) == [[b"%d" % len(added)]]
 
     def test_a_read_sees_one_state_of_all_tables(self, store: OnlineStore) -> None:
         """A writer moves two tables of one transaction each; a read never sees the second ahead of the first."""

@@ -190,16 +190,26 @@ def test_connections_that_the_server_ended_are_replaced(server: str, store: Post
             store.write("a", [(b"l", b"row")])
 
 
+def read_at_last(store: PostgresStore) -> list[list[bytes | None]]:
+    """A busy machine may miss a short deadline or two."""
+    deadline = time.monotonic() + 20
+    while True:
+        try:
+            return store.read(["a"], [[b"k"]])
+        except UnavailableError:
+            assert time.monotonic() < deadline
+
+
 def test_answers_that_stall_end_at_the_deadline_for_new_connections_too(proxy: Proxy, request):
     store = open_store(through(proxy), request.node.name, "timeout=300ms")
     store.write("a", [(b"k", b"row")], b"mark")
-    assert store.read(["a"], [[b"k"]]) == [[b"row"]]
+    assert read_at_last(store) == [[b"row"]]
     proxy.is_stalled = True
     for _ in range(3):  # the first on the open connection, the next on new ones, which psycopg alone gives two seconds
         with pytest.raises(UnavailableError, match="in time"):
             store.read(["a"], [[b"k"]])
     proxy.is_stalled = False
-    assert store.read(["a"], [[b"k"]]) == [[b"row"]]
+    assert read_at_last(store) == [[b"row"]]
 
 
 def test_all_connections_in_use_is_told_at_the_deadline(proxy: Proxy, request):
@@ -221,7 +231,7 @@ def test_all_connections_in_use_is_told_at_the_deadline(proxy: Proxy, request):
         thread.join(30)
     proxy.is_stalled = False
     assert len(outcomes) == 6
-    assert store.read(["a"], [[b"k"]]) == [[b"row"]]
+    assert read_at_last(store) == [[b"row"]]
 
 
 WRITER = """

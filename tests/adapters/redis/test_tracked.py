@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
+from inseam.adapters.redis import tracked
 from inseam.adapters.redis.address import Address
 from inseam.adapters.redis.layout import Layout, bucket, read_head, read_tail
 from inseam.adapters.redis.store import RedisStore
@@ -204,8 +205,9 @@ def test_no_reader_sees_a_row_go_back(shared: RedisServer):
     assert wrong == []
 
 
-def test_what_was_seen_elsewhere_is_not_gone_back_behind(shared: RedisServer):
+def test_what_was_seen_elsewhere_is_not_gone_back_behind(shared: RedisServer, monkeypatch: pytest.MonkeyPatch):
     """The change is on its way to the tracked link when somebody has seen it by another."""
+    monkeypatch.setattr(tracked, "_TRUSTED_SECONDS", 60.0)
     layout = Layout("elsewhere")
     read = read_head(layout.bucket("a", bucket(b"k"))), read_tail(b"k")
     store = RedisStore(f"{shared.url}?timeout=5s", namespace="elsewhere")
@@ -222,7 +224,9 @@ def test_what_was_seen_elsewhere_is_not_gone_back_behind(shared: RedisServer):
         link.close()
 
 
-def test_a_server_that_says_nothing_is_away_within_a_second(shared: RedisServer):
+def test_a_server_that_says_nothing_is_away_within_a_second(shared: RedisServer, monkeypatch: pytest.MonkeyPatch):
+    """Which are five here: a busy machine must not sleep through them."""
+    monkeypatch.setattr(tracked, "_TRUSTED_SECONDS", 5.0)
     with Proxy(shared.port) as proxy:
         store = RedisStore(f"redis://127.0.0.1:{proxy.port}?timeout=100ms", namespace="silent")
         until(lambda: not is_away(store))

@@ -39,9 +39,10 @@ def fill(store: RedisStore) -> None:
         store.write(online_table(view.name, fingerprint), list(rows), Mark.start(view, BOUNDARY, 7).encode())
 
 
-def served(server: RedisServer, **changes: Any) -> ServedEndpoint:
+def served(server: RedisServer, timeout: str = "10s", **changes: Any) -> ServedEndpoint:
+    """A server that was killed is away at once: the timeout counts for one that is paused, and for a busy machine."""
     told = spec(**changes)
-    store = RedisStore(f"{server.url}?timeout=500ms", namespace="n")
+    store = RedisStore(f"{server.url}?timeout={timeout}", namespace="n")
     recent = RecentRows() if told.unavailable == "stale" else None
     guard = GuardedStore(store, breaker=Breaker(failures=3, pause_seconds=0.1), recent=recent)
     reader = FeatureReader(guard, VIEWS, Schema(KEYS))
@@ -124,7 +125,7 @@ def test_an_unknown_entity_is_not_rejected_because_the_store_is_away(serve, serv
 
 
 def test_a_paused_store_delays_a_few_requests_and_no_more(serve, server: RedisServer):
-    with serve(served(server, unavailable="default")) as client:
+    with serve(served(server, "500ms", unavailable="default")) as client:
         ask(client, "c1")
         server.pause()
         while not ask(client, "c1").json()["predictions"][0]["missing"]:

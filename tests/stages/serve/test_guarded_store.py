@@ -121,7 +121,7 @@ def test_a_server_that_comes_back_empty_is_no_server_that_never_saw_anybody(serv
 def test_a_paused_server_costs_its_timeout_a_few_times_and_then_nothing(server: RedisServer):
     world = World(server.url, HASTY)
     world.store.write(TABLE, [(b"k", b"row")], b"mark")
-    assert world.read(b"k") == [b"row"]
+    assert world.read_until_found(b"k") == b"row"
     server.pause()
     world.read_until_away(b"k")
     world.break_it()

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 Batches: TypeAlias = "Iterator[pa.RecordBatch]"
+Parts: TypeAlias = Callable[[int, int], None]
+"""Hears, while workers elsewhere compute, how many parts of the work are done, and of how many as far as is known."""
 
 
 class Rows(Protocol):
@@ -31,13 +33,18 @@ class Rows(Protocol):
     def is_spread(self) -> bool:
         """Whether workers elsewhere hold them, several parts at once."""
 
-    def reader(self) -> pa.RecordBatchReader:
+    def reader(self, parts: Parts | None = None) -> pa.RecordBatchReader:
         """The rows here, as a stream."""
 
     def map(self, function: Callable[[Batches], Batches], schema: pa.Schema) -> Rows:
         """What the function makes of each part's batches: batches of ``schema``."""
 
-    def consume(self, function: Callable[[int, Batches], T], seen: Callable[[int], None] | None = None) -> list[T]:
+    def consume(
+        self,
+        function: Callable[[int, Batches], T],
+        seen: Callable[[int], None] | None = None,
+        parts: Parts | None = None,
+    ) -> list[T]:
         """What the function makes of each part: something small, in the parts' order. It gets the part's number too.
 
         ``seen`` is told here how many rows went by, as often as that is known.
@@ -78,7 +85,7 @@ class StreamedRows:
 
         return cls(reader.schema, opened, scratch)
 
-    def reader(self) -> pa.RecordBatchReader:
+    def reader(self, parts: Parts | None = None) -> pa.RecordBatchReader:
         return self.opened()
 
     def map(self, function: Callable[[Batches], Batches], schema: pa.Schema) -> StreamedRows:
@@ -89,7 +96,12 @@ class StreamedRows:
 
         return StreamedRows(schema, opened, self.scratch)
 
-    def consume(self, function: Callable[[int, Batches], T], seen: Callable[[int], None] | None = None) -> list[T]:
+    def consume(
+        self,
+        function: Callable[[int, Batches], T],
+        seen: Callable[[int], None] | None = None,
+        parts: Parts | None = None,
+    ) -> list[T]:
         return [function(0, watched(self.opened(), seen))]
 
     def hold(self) -> StreamedRows:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from inseam.kernel.types import Schema
 
 if TYPE_CHECKING:
-    from inseam.ports.rows import Given
+    from inseam.ports.rows import Given, Parts
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +48,12 @@ class Tables(Protocol):
         key: CommitKey | None = None,
         metadata: Mapping[str, str] | None = None,
         seen: Callable[[int], None] | None = None,
+        parts: Parts | None = None,
     ) -> int:
         """Add rows (new columns widen the table) and return the snapshot's version; creates the table.
 
         They are written where they are: an engine's workers write theirs, and this process commits. ``seen`` is told
-        how many were written.
+        how many were written, ``parts`` how far the workers are.
         With a ``key`` that the table has already seen nothing is written and the current version is returned.
         """
 

@@ -19,7 +19,7 @@ from deltalake.transaction import AddAction
 from inseam.adapters.delta.location import Location
 from inseam.ir.relation import SEQUENCE
 from inseam.kernel.errors import DataError
-from inseam.ports.rows import Batches, Given, watched
+from inseam.ports.rows import Batches, Given, Parts, watched
 
 ROWS_PER_GROUP = 122_880
 """What DuckDB hands to one thread at a time."""
@@ -48,17 +48,23 @@ class DataFiles:
         self.actions: list[AddAction] = []
         self.rows = 0
 
-    def write(self, rows: Given, schema: pa.Schema, seen: Callable[[int], None] | None = None) -> None:
+    def write(
+        self,
+        rows: Given,
+        schema: pa.Schema,
+        seen: Callable[[int], None] | None = None,
+        parts: Parts | None = None,
+    ) -> None:
         """Write all rows in ``schema``, where they are; on any failure, an interrupt too, the files are taken back."""
         self._location.filesystem.create_dir(self._location.path(self._table))
         write = partial(write_part, self._location, self._table, self._stem, schema)
         try:
             is_stream = isinstance(rows, pa.RecordBatchReader)
-            parts = [write(0, watched(rows, seen))] if is_stream else rows.consume(write, seen)
+            written = [write(0, watched(rows, seen))] if is_stream else rows.consume(write, seen, parts)
         except BaseException:
             self.discard()
             raise
-        for file in chain.from_iterable(parts):
+        for file in chain.from_iterable(written):
             self.actions.append(AddAction(file.name, file.size, {}, self._milliseconds, True, file.statistics))
             self.rows += file.rows
         if seen is not None:

@@ -20,7 +20,7 @@ from inseam.kernel.errors import DataError, DefinitionError, NotFoundError
 from inseam.kernel.names import did_you_mean
 from inseam.kernel.types import Schema
 from inseam.ports.compacting import Compacted
-from inseam.ports.rows import Given
+from inseam.ports.rows import Given, Parts
 from inseam.ports.tables import CommitKey, Snapshot
 
 _Given = ParamSpec("_Given")
@@ -59,6 +59,7 @@ class DeltaTables:
         key: CommitKey | None = None,
         metadata: Mapping[str, str] | None = None,
         seen: Callable[[int], None] | None = None,
+        parts: Parts | None = None,
     ) -> int:
         opened = open_table(self._location, table)
         if opened is not None and has_seen(opened, key):
@@ -69,7 +70,7 @@ class DeltaTables:
         else:
             check_types(table, Schema.from_arrow(arrow_schema(opened)), schema)
         files = DataFiles(self._location, table)
-        files.write(rows, schema, seen)
+        files.write(rows, schema, seen, parts)
         return Commit(self._location, table, files, schema, key=key, metadata=metadata).append()
 
     @_told

@@ -19,7 +19,7 @@ from inseam.adapters.spark.failure import telling, told
 from inseam.adapters.spark.session import running
 from inseam.adapters.spark.staging import Staged, Staging
 from inseam.adapters.spark.types import ddl
-from inseam.ports.rows import Batches
+from inseam.ports.rows import Batches, Parts
 
 T = TypeVar("T")
 _ANSWER = "part int, answer binary"
@@ -38,25 +38,30 @@ class SparkRows:
     """What must not be dropped while the rows may still be asked for."""
     is_spread: ClassVar[bool] = True
 
-    def reader(self) -> pa.RecordBatchReader:
+    def reader(self, parts: Parts | None = None) -> pa.RecordBatchReader:
         """The rows as a stream of the driver. The workers write them all first: none passes through Spark's driver."""
-        return pa.RecordBatchReader.from_batches(self.schema, self._stream())
+        return pa.RecordBatchReader.from_batches(self.schema, self._stream(parts))
 
-    def _stream(self) -> Batches:
-        staged = self.deposit()
+    def _stream(self, parts: Parts | None) -> Batches:
+        staged = self.deposit(parts)
         yield from self.staging.read(staged)
 
-    def deposit(self) -> Staged:
+    def deposit(self, parts: Parts | None = None) -> Staged:
         """The rows in the staging folder, where the workers write them."""
-        return self.staging.deposit(self.frame, self.schema, self.subject)
+        return self.staging.deposit(self.frame, self.schema, self.subject, parts)
 
     def map(self, function: Callable[[Batches], Batches], schema: pa.Schema) -> SparkRows:
         frame = self.frame.mapInArrow(partial(_map, Carried(function), self.schema, schema), ddl(schema))
         return SparkRows(frame, schema, self.subject, self.staging, (*self.keep, self))
 
-    def consume(self, function: Callable[[int, Batches], T], seen: Callable[[int], None] | None = None) -> list[T]:
+    def consume(
+        self,
+        function: Callable[[int, Batches], T],
+        seen: Callable[[int], None] | None = None,
+        parts: Parts | None = None,
+    ) -> list[T]:
         answers = self.frame.mapInArrow(partial(_consume, Carried(function), self.schema), _ANSWER)
-        with running(self.subject):
+        with running(self.subject, parts):
             found = answers.toArrow().sort_by("part")
         return [pickle.loads(answer) for answer in found["answer"].to_pylist()]  # noqa: S301 - our own workers wrote it
 

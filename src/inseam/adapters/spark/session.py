@@ -7,14 +7,16 @@ import sys
 import threading
 import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from inseam.adapters.spark.failure import caught
 from inseam.adapters.spark.shared import cores
+from inseam.adapters.spark.tasks import watched_tasks
 from inseam.kernel.errors import InseamError, SettingError
+from inseam.ports.rows import Parts
 
 BATCH_ROWS = 65_536
 """Rows that go to a Python worker and come back at once."""
@@ -103,15 +105,20 @@ def close() -> None:
 
 
 @contextmanager
-def running(subject: str) -> Iterator[None]:
-    """What Spark raises leaves as ours, about ``subject``; at Ctrl-C its jobs end too."""
+def running(subject: str, parts: Parts | None = None) -> Iterator[None]:
+    """What Spark raises leaves as ours, about ``subject``; at Ctrl-C its jobs end too. ``parts`` hears of tasks."""
     try:
-        with caught(subject):
+        with caught(subject), nullcontext() if parts is None else _watched(parts):
             yield
     except KeyboardInterrupt:
         for _, found in _opened:
             found.interruptAll()
         raise
+
+
+def _watched(parts: Parts) -> AbstractContextManager[None]:
+    where, found = _opened[0]
+    return watched_tasks(found, parts, is_remote=where.is_remote)
 
 
 def _open(where: Where) -> Any:

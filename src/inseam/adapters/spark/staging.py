@@ -21,6 +21,7 @@ from inseam.adapters.spark.shared import plain_stream
 from inseam.adapters.spark.types import check_spelling
 from inseam.ir.windows import EVENT_TIME
 from inseam.kernel.clock import from_datetime
+from inseam.ports.rows import Parts
 
 ROW = "_row"
 """Numbers rows in their order: ``block << 33 | place within the block``, as Spark's own numbering does."""
@@ -104,14 +105,14 @@ class Staging:
             writer.close()
         return staged
 
-    def deposit(self, frame: Any, schema: pa.Schema, subject: str) -> Staged:
+    def deposit(self, frame: Any, schema: pa.Schema, subject: str, parts: Parts | None = None) -> Staged:
         """Have the workers write a DataFrame, numbered by `ROW`: a block a partition, so that the order is kept."""
         from pyspark.sql import functions as f
 
         check_spelling(schema.names, subject)
         staged = Staged("", schema)
         staged.folder = self.folder(staged)
-        with running(subject):
+        with running(subject, parts):
             numbered = frame.withColumn(ROW, f.monotonically_increasing_id())
             numbered.write.option("parquet.enable.dictionary", "false").parquet(self.url(staged.folder))
         infos = self._filesystem.get_file_info(pafs.FileSelector(staged.folder))

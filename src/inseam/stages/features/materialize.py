@@ -136,13 +136,14 @@ def _write(
     values = engine.features(_entities(view, mark, engine), [view])
     writer = _Writer(view, mark, table, store, batch_rows)
     what = f"materialize {view.name}"
+    parts = partial(progress, f"{what}, parts")
     progress(what, mark.rows)
     over = mark.encode()
     if values.is_spread and store.is_shared:
         # Each worker writes what it holds. Where they got is not known in the order of the keys: the mark waits.
-        mark = mark.after(sum(values.consume(writer.part, partial(progress, what))))
+        mark = mark.after(sum(values.consume(writer.part, partial(progress, what), parts)))
     else:
-        for rows, count in writer.batches(iter(values.reader())):
+        for rows, count in writer.batches(iter(values.reader(parts))):
             mark = mark.after(count)
             store.write(table, rows, mark.encode(), over=[over])
             over = mark.encode()

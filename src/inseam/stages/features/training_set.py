@@ -182,7 +182,7 @@ def _write_rows(build_: _Build, spine: Rows, total: int, split: Split) -> tuple[
     rows = found.map(partial(finished, spec, spine.schema, found.schema, split), schema.to_arrow())
     digest, tally, test = RowsDigest(schema), Tally(spec.label.type), 0
     with parquet_file(build_.path, rows.schema) as file:
-        for batch in rows.reader():
+        for batch in rows.reader(partial(build_.progress, "features, parts")):
             digest.update(batch)
             tally.update(batch.column(LABEL))
             test += int(split.is_test(instants(batch)).sum())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pyarrow as pa
@@ -62,15 +63,15 @@ def score(
         return ScoreResult(bundle.manifest.model, version, 0, str(out), snapshots, is_repeated=True)
     rows = spine if is_stream else spine_rows(engine, pinned_spine(spine, snapshots))
     answers = ask(bundle, version, engine.features(rows, pinned_views(views, snapshots)))
-    seen = _Seen(progress)
+    seen, parts = _Seen(progress), partial(progress, "score, parts")
     committed: int | None = None
     if isinstance(out, Path):
         with parquet_file(out, answers.schema) as file:
-            for batch in watched(answers.reader(), seen):
+            for batch in watched(answers.reader(parts), seen):
                 file.write(batch)
     else:
         metadata = {"model": f"{bundle.manifest.model}@{version}"}
-        committed = tables.append(out, answers, key=key, metadata=metadata, seen=seen)
+        committed = tables.append(out, answers, key=key, metadata=metadata, seen=seen, parts=parts)
     return ScoreResult(bundle.manifest.model, version, seen.rows, str(out), snapshots, committed)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -207,7 +208,10 @@ class EngineContract:
         assert twice.schema == _TWICE.to_arrow()
         for _ in range(2):
             assert twice.reader().read_all()["twice"].to_pylist() == list(range(0, 2 * count, 2))
-        parts = held.consume(_ends)
+        told: list[tuple[int, int]] = []
+        parts = held.consume(_ends, parts=lambda done, known: told.append((done, known)))
+        assert bool(told) is held.is_spread, "who waits for workers hears how far they are"
+        assert all(done <= known for done, known in told) and [done for done, known in told[-1:] if done < known] == []
         assert [part for part, *_ in parts] == sorted({part for part, *_ in parts})
         ends = [end for _, *ends in parts if ends for end in ends]
         assert (ends[0], ends[-1]) == (0, count - 1) and ends == sorted(ends)
@@ -318,8 +322,9 @@ def _twice(batches: Batches) -> Batches:
 
 
 def _ends(part: int, batches: Batches) -> tuple[int, ...]:
-    """The part, with its first and last number."""
+    """The part, with its first and last number; so slowly that it is seen at work."""
     numbers = [batch.column("pieces") for batch in batches if batch.num_rows]
+    time.sleep(2.5 if numbers else 0.0)
     return (part, numbers[0][0].as_py(), numbers[-1][-1].as_py()) if numbers else (part,)
 
 

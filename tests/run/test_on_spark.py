@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -78,10 +79,10 @@ def _workers_write(
 
     write, marks = RedisStore.write, []
 
-    def write_mark(self: RedisStore, table: str, rows: Sequence[object], mark: bytes | None = None) -> None:
+    def write_mark(self: RedisStore, table: str, rows: Sequence[object], mark: bytes, **over: Any) -> None:
         assert not rows
         marks.append(mark)
-        write(self, table, [], mark)
+        write(self, table, [], mark, **over)
 
     monkeypatch.setattr(RedisStore, "write", write_mark)
     online = {"INSEAM_ONLINE": "redis", "INSEAM_ONLINE_URL": url}

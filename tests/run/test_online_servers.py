@@ -71,8 +71,8 @@ from inseam.stages.features import materialize
 workspace = Workspace(read_settings(Path(sys.argv[1])))
 store = type(workspace.context.online)
 write = store.write
-def slow(self, table, rows, mark=None):
-    write(self, table, rows, mark)
+def slow(self, table, rows, mark=None, **over):
+    write(self, table, rows, mark, **over)
     if rows:
         print("wrote", len(rows), file=sys.stderr, flush=True)
         sys.stdin.readline()

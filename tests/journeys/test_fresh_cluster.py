@@ -92,7 +92,7 @@ def test_reads_between_the_writes_of_a_step_are_of_the_boundary_that_they_name(
         reader.join()
     writer.close()
     assert faults == []
-    assert {boundary for _, boundary, *_ in seen} >= {2 * SECOND, STEPS // 2 * SECOND}
+    assert len({boundary for _, boundary, *_ in seen}) > 2
     for entity, boundary, lately, ever in set(seen):
         is_in = (customer == entity) & (known <= boundary) & (at < boundary)
         expected = (int((is_in & (at >= boundary - OVER * SECOND)).sum()), int(is_in.sum()))

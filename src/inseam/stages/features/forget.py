@@ -7,8 +7,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
-import msgspec
-
 from inseam.ir.entity_key import EntityKey
 from inseam.ir.online_key import KeyCodec
 from inseam.ir.records import TrainingSetRecord
@@ -76,7 +74,7 @@ def forget_tiles(store: OnlineStore, table: str, keys: Sequence[bytes], *, is_dr
         places = zip(heads.entity[chunked].tolist(), heads.tiles.starts[chunked].tolist(), strict=True)
         chunks = [chunk_key(held[entity][0], start) for entity, start in places]
         gone = [(name, None) for name in (*(head_key(key) for key, _ in held), *chunks)]
-        store.write(table, gone, msgspec.structs.replace(mark, erasures=mark.erasures + 1).encode(), over=[over])
+        store.write(table, gone, mark.erased().encode(), over=[over])
     return len(held)
 
 

@@ -91,3 +91,7 @@ class TileMark(msgspec.Struct, frozen=True):
 
     def encode(self) -> bytes:
         return msgspec.json.encode(self)
+
+    def erased(self) -> TileMark:
+        """The mark when entities were taken out."""
+        return msgspec.structs.replace(self, erasures=self.erasures + 1)
